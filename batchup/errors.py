@@ -4,7 +4,10 @@ An item that fails raises nothing: it is an outcome. These are the problems of t
 The message says what is wrong, `remedy` what to do about it.
 """
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from batchup.core.summary import Summary
 
 
 class BatchupError(Exception):
@@ -20,6 +23,7 @@ class BatchupError(Exception):
         super().__init__(message)
         self.message = message
         self.remedy = remedy
+        self.summary: Summary | None = None  # how far the run came
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.remedy}" if self.remedy else self.message

@@ -38,7 +38,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why something went wrong: our `kind`, the service's own `code` and words, and whether again may help."""
+    """Why something went wrong: our `kind`, the service's `code` and words, and whether again may help."""
 
     kind: str
     message: str

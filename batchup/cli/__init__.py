@@ -1,0 +1,49 @@
+"""The `batchup` command: one subcommand a file, imported when it is used, so that `-h` is quick."""
+
+import importlib
+from typing import ClassVar
+
+import click
+
+from batchup import __version__
+
+
+class LazyCommands(click.Group):
+    """Knows its subcommands by name and first line, and imports the one that is asked for."""
+
+    known: ClassVar[dict[str, str]] = {
+        "check": "Validate a job and its manifest, and say what a run would do.",
+        "run": "Run a job; the same command again continues it.",
+        "simulate": "Run the service's simulator, stand-alone.",
+        "status": "Say how a job stands, running or not.",
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the alphabet."""
+        return sorted(self.known)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a subcommand."""
+        if cmd_name not in self.known:
+            return None
+        command: click.Command = importlib.import_module(f"batchup.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(self.known.items()))
+
+
+@click.command(
+    cls=LazyCommands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`batchup COMMAND -h` explains a command. Exit codes are listed by `batchup run -h`.",
+)
+@click.version_option(__version__, prog_name="batchup")
+def main() -> None:
+    """Run a manifest of images through a paid, rate-limited prediction API, overnight.
+
+    A run may be stopped, killed or cut off at any moment: the same command continues it, and buys nothing
+    twice. Try it without a key: `batchup run jobs/demo.toml`.
+    """

@@ -1,0 +1,51 @@
+"""The last words of a run: how it went, where things are, what to type next."""
+
+from pathlib import Path
+
+from batchup.core.summary import Summary
+from batchup.job import Job
+
+_NEXT = {
+    "finished": None,
+    "nothing_to_do": None,
+    "signal": "stopped; the same command continues",
+    "deadline": "the time was up; the same command continues",
+    "item_limit": "as many items as --limit allows; the same command continues",
+    "spend_limit": "max_spend is reached; raise it to continue",
+}
+
+
+def closing_words(summary: Summary, job: Job, path: Path) -> list[str]:
+    """Return the closing lines for a person."""
+    minutes, seconds = divmod(round(summary.wall_s), 60)
+    counts = [
+        f"{summary.saved} saved" + (f" ({summary.skipped} before)" if summary.skipped else ""),
+        *(f"{count} {word}" for count, word in _others(summary) if count),
+    ]
+    asked = f"{summary.creates} creates, {summary.polls} polls"
+    lines = [
+        f"{summary.items} items: {', '.join(counts)}",
+        f"{summary.requests} requests ({asked}), at most {summary.worst_window} in one window",
+        f"${summary.spend_usd:.2f} spent (job: ${summary.job_spend_usd:.2f}), {minutes}:{seconds:02} passed",
+    ]
+    if summary.saved:
+        lines.append(f"pictures: {job.output.dir / 'images'}")
+    if summary.rejected:
+        lines.append(f"rejected rows: {job.output.dir / 'rejects.jsonl'}")
+    if summary.failed or summary.held or summary.in_doubt:
+        lines.append(f"what failed and why: {job.output.dir / 'results.jsonl'}")
+    then = _NEXT.get(summary.reason)
+    if then:
+        lines.append(f"{then}: batchup run {path}")
+    return lines
+
+
+def _others(summary: Summary) -> tuple[tuple[int, str], ...]:
+    return (
+        (summary.failed, "failed"),
+        (summary.held, "held"),
+        (summary.in_doubt, "in doubt"),
+        (summary.outstanding, "outstanding"),
+        (summary.rejected, "rejected"),
+        (summary.duplicates, "duplicate rows"),
+    )

@@ -1,0 +1,35 @@
+"""How a command ends when it cannot go on: one sentence what is wrong, one what to do, and the exit code."""
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from batchup.edge.progress import printable
+from batchup.errors import BatchupError, InternalProblem
+
+
+@contextmanager
+def problems_end_the_command(*, debug: bool = False) -> Iterator[None]:
+    """Turn problems into words on standard error and an exit code; a traceback only with `debug`."""
+    try:
+        yield
+    except BatchupError as problem:
+        if debug:
+            traceback.print_exc()
+        explain(problem)
+        sys.exit(problem.exit_code)
+    except Exception as bug:
+        if debug:
+            raise
+        words = f"A bug in batchup: {type(bug).__name__}: {bug}"
+        explain(InternalProblem(words, remedy="Nothing is lost. `--debug` shows where it happened."))
+        sys.exit(InternalProblem.exit_code)
+
+
+def explain(problem: BatchupError) -> None:
+    """Say on standard error what is wrong and what to do."""
+    with suppress(OSError, ValueError, AttributeError):
+        for line in f"batchup: {problem}".splitlines():
+            sys.stderr.write(f"{printable(line)}\n")
+        sys.stderr.flush()

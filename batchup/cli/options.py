@@ -1,0 +1,56 @@
+"""Kinds of option that several commands share."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from batchup.settings.units import parse_duration
+
+
+class Length(click.ParamType[float]):
+    """A length of time such as 30s, 15min or 7h; its value is in seconds."""
+
+    name = "length"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it, or say what is missing."""
+        if isinstance(value, int | float):
+            return float(value)
+        try:
+            return parse_duration(str(value))
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
+
+
+class Instant(click.ParamType[datetime]):
+    """A time of day, local or with an offset, or a full ISO date and time: the next such instant."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read it as the next such instant from now on."""
+        if isinstance(value, datetime):
+            return value
+        now = datetime.now().astimezone()
+        text = str(value)
+        try:
+            if "T" in text or " " in text.strip():
+                return _aware(datetime.fromisoformat(text))
+            day = _aware(datetime.fromisoformat(f"{now:%Y-%m-%d}T{text}"))
+        except ValueError:
+            self.fail(
+                f'expected a time such as 06:00, 06:00+02:00 or 2026-01-31T06:00, got "{text}"', param, ctx
+            )
+        while day <= now:
+            day += timedelta(days=1)
+        return day
+
+
+def _aware(instant: datetime) -> datetime:
+    return instant if instant.tzinfo else instant.astimezone()
+
+
+JOB_FILE = click.argument("job", type=click.Path(path_type=Path), metavar="JOB")
+DEBUG = click.option("--debug", is_flag=True, help="Show where in the code a problem arose.")

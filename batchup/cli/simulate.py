@@ -1,0 +1,103 @@
+"""`batchup simulate`: the service simulator, stand-alone."""
+
+import asyncio
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from batchup.simulator.faults import FAULTS
+from batchup.simulator.settings import SimulatorSettings, parse_fault, parse_rate
+
+_T = TypeVar("_T")
+
+_EPILOG = "\b\nFaults:\n" + "\n".join(f"  {name:<18}{line}" for name, line in FAULTS.items())
+
+
+def _parsed(parse: Callable[[str], _T]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    def read(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+        try:
+            return [parse(text) for text in value] if isinstance(value, tuple) else parse(value)
+        except ValueError as problem:
+            raise click.BadParameter(str(problem)) from problem
+
+    return read
+
+
+@click.command("simulate", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
+@click.option(
+    "--durations",
+    default="lognormal:53s:0.3",
+    show_default=True,
+    help="How long predictions take: fixed:53s, lognormal:MEAN:CV or bimodal:MEAN:CV.",
+)
+@click.option(
+    "--speed", default=1.0, show_default=True, help="How much faster its time runs, limits included."
+)
+@click.option(
+    "--seed", default=1, show_default=True, help="The same seed draws the same durations and faults."
+)
+@click.option("--concurrency", default=10, show_default=True, help="Predictions in flight.")
+@click.option(
+    "--rate",
+    default="60/min",
+    show_default=True,
+    callback=_parsed(parse_rate),
+    help="Requests under /v1: N/s, N/min, N/h, N/<duration> such as 60/3s, or unlimited.",
+)
+@click.option(
+    "--fault",
+    "faults",
+    metavar="NAME=SHARE",
+    multiple=True,
+    callback=_parsed(parse_fault),
+    help="What goes wrong in this share (0 to 1) of cases; may be repeated.",
+)
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to remember everything in; without it, nothing outlives the process.",
+)
+def command(
+    *,
+    host: str,
+    port: int,
+    rate: tuple[int | None, float],
+    faults: list[tuple[str, float]],
+    state: Path | None,
+    **plain: Any,
+) -> None:
+    """Serve a simulated prediction service until it is stopped (Ctrl-C).
+
+    Prints one JSON line with its addresses when it listens. It enforces both limits, really upscales
+    the images it is given, and counts what it sees: GET its "stats" address.
+    """
+    count, period_s = rate
+    try:
+        settings = SimulatorSettings(rate_count=count, rate_period_s=period_s, faults=dict(faults), **plain)
+    except ValueError as problem:
+        raise click.UsageError(str(problem)) from problem
+    try:
+        asyncio.run(_serve(settings, state, host, port))
+    except (OSError, sqlite3.Error) as problem:
+        raise click.UsageError(f"cannot serve on {host}:{port}: {problem}") from problem
+
+
+async def _serve(settings: SimulatorSettings, state: Path | None, host: str, port: int) -> None:
+    from batchup.simulator.server import Simulator  # noqa: PLC0415 - aiohttp would make -h slow
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with Simulator(settings, state).listen(host, port) as address:
+        line = msgspec.json.encode({"url": address.url, "stats": address.stats}).decode()
+        click.echo(line)
+        sys.stdout.flush()
+        await stop.wait()

@@ -1,0 +1,49 @@
+"""`batchup status JOB`: how a job stands, from `status.json`, without touching the run."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from batchup.cli.failing import problems_end_the_command
+from batchup.cli.options import DEBUG, JOB_FILE
+from batchup.core.tally import Snapshot
+from batchup.edge.progress import describe
+from batchup.errors import DataProblem
+from batchup.job import Job
+
+
+@click.command(name="status")
+@JOB_FILE
+@click.option("--json", "as_json", is_flag=True, help="Print status.json as it is.")
+@DEBUG
+def command(job: Path, *, as_json: bool, debug: bool) -> None:
+    """Say how JOB stands: while it runs as of the last few seconds, else as its last run left it.
+
+    Exits with 0 when all is well and with 3 when something failed or was held.
+    """
+    with problems_end_the_command(debug=debug):
+        path = Job.load(job).output.dir / "status.json"
+        status, text = _read(path, job)
+        now = msgspec.convert(status["now"], Snapshot)
+        sys.stdout.write(text + "\n" if as_json else _words(status, now))
+    sys.exit(3 if now.failed or now.held or now.in_doubt or now.rejected else 0)
+
+
+def _read(path: Path, job: Path) -> tuple[dict[str, Any], str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return msgspec.json.decode(text, type=dict[str, Any]), text
+    except FileNotFoundError:
+        remedy = f"Start it with `batchup run {job}`."
+        raise DataProblem(f"{job} has not run yet: there is no {path}.", remedy=remedy) from None
+    except (OSError, ValueError) as problem:
+        raise DataProblem(f"{path} cannot be read: {problem}.") from problem
+
+
+def _words(status: dict[str, Any], now: Snapshot) -> str:
+    summary = status["summary"]
+    ended = "running" if summary is None else f"ended ({summary['reason']}, exit {summary['exit_code']})"
+    return f"{status['job']}: {ended}, as of {status['written_at']}\n{describe(now)}\n"

@@ -1,0 +1,124 @@
+"""The core's two doors: ask it what to send, tell it what happened.
+
+`choose` reads the board and names a request, an instant or the end; `handle` takes a fact in and returns
+instructions. Neither waits, reads a clock or touches anything outside: `now` is an argument.
+"""
+
+from dataclasses import dataclass
+
+from batchup.core import choice
+from batchup.core.board import Board
+from batchup.core.messages import (
+    Accepted,
+    Answered,
+    Command,
+    Create,
+    Done,
+    Downloaded,
+    DownloadFailed,
+    Event,
+    Inspect,
+    ItemCounted,
+    ItemRead,
+    ItemRestored,
+    ListPage,
+    ManifestEnded,
+    Poll,
+    Presign,
+    Presigned,
+    Problem,
+    Request,
+    Seen,
+    Sent,
+    Stop,
+    Uploaded,
+    UploadFailed,
+    Wait,
+)
+from batchup.core.reactions import creates, doubts, intake, polls, saving, uploads
+
+QUEUE_PER_SLOT = 2  # items read ahead, so that a create never waits for the manifest
+
+
+@dataclass(slots=True)
+class Batch:
+    """One run of a job, as decisions."""
+
+    board: Board
+
+    def choose(self, now: float, permits: int) -> Request | Wait | Done:
+        """Return what to send now with `permits` free permits, when to ask again, or Done."""
+        return choice.choose(self.board, now, permits)
+
+    def wants_items(self) -> bool:
+        """Tell whether more of the manifest should be read: memory does not grow with its length."""
+        board = self.board
+        queued = len(board.prepared) + len(board.unprepared) + len(board.backing_off)
+        return queued < QUEUE_PER_SLOT * board.policy.concurrency + 2
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """Take in a fact and return what to do about it, in order."""
+        board = self.board
+        match event:
+            case Answered():
+                return self._answered(event, now)
+            case Sent():
+                return self._sent(event.request, now)
+            case ItemRead():
+                return intake.on_read(board, event, now)
+            case ItemCounted():
+                return intake.on_counted(board, event)
+            case ItemRestored():
+                return intake.on_restored(board, event, now)
+            case Downloaded():
+                return saving.on_downloaded(board, event, now)
+            case DownloadFailed():
+                return saving.on_download_failed(board, event, now)
+            case Uploaded():
+                return uploads.on_uploaded(board, event, now)
+            case UploadFailed():
+                return uploads.on_upload_failed(board, event, now)
+            case ManifestEnded():
+                board.has_manifest_ended = True
+            case Stop():
+                if board.stop is None or board.stop.drain:
+                    board.stop = event
+        return []
+
+    def _sent(self, request: Request, now: float) -> list[Command]:
+        board = self.board
+        board.open[request.kind] += 1
+        board.tally.requests += 1
+        match request:
+            case Create():
+                return creates.on_sent(board, request, now)
+            case Poll():
+                board.tally.polls += 1
+                board.works[request.item_id].is_open = True
+                return []
+            case Inspect():
+                return doubts.on_inspect_sent(board)
+            case Presign():
+                return uploads.on_sent(board, request)
+            case ListPage():
+                return doubts.on_list_sent(board, now)
+
+    def _answered(self, event: Answered, now: float) -> list[Command]:
+        board, request = self.board, event.request
+        board.open[request.kind] -= 1
+        if event.service_offset_s is not None:
+            board.service_offset_s = event.service_offset_s
+        match request, event.answer:
+            case Create(), Accepted() | Problem() as answer:
+                return creates.on_answer(board, request, answer, now)
+            case Poll(), Seen() | Problem() as answer:
+                board.works[request.item_id].is_open = False
+                return polls.on_answer(board, request, answer, now)
+            case Inspect(), Seen() | Problem() as answer:
+                return doubts.on_inspect_answer(board, request, answer, now)
+            case Presign(), Presigned() | Problem() as answer:
+                return uploads.on_answer(board, request, answer, now)
+            case ListPage(), _:
+                return doubts.on_list_answer(board, event, now)
+            case _:
+                raise TypeError(f"{type(event.answer).__name__} does not answer {type(request).__name__}")

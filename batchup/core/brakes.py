@@ -1,0 +1,108 @@
+"""Why nothing, or no create, is sent for a while: pauses, a shrunken cap, missing credit, a breaker.
+
+None of these uses up an attempt, and each of them ends by itself, so that the run returns to full speed.
+"""
+
+from dataclasses import dataclass
+from math import inf
+from random import Random
+
+from batchup.core.messages import Problem
+from batchup.core.retry import backoff_s
+from batchup.core.verdicts import Verdict
+
+CAP_SILENCE_S = 90.0  # without creates after the service named its cap; shorter keeps its gate shut
+GROWTH_COUNT = 10  # accepted creates after which a shrunken cap grows by one
+BREAKER_COUNT = 3  # creates in a row whose answer is unknown
+PATIENCE_S = 1800.0  # nothing but failures for this long ends the run
+SENSELESS_COUNT = 10  # answers in a row
+
+
+@dataclass(slots=True)
+class Brakes:
+    """What holds requests back. Instants are of the run's clock."""
+
+    concurrency: int
+    cap: int = 0  # predictions in flight the service lets us have; at most `concurrency`
+    everything_until: float = 0.0
+    creates_until: float = 0.0
+    is_waiting_for_settle: bool = False
+    is_out_of_credit: bool = False
+    doubt_count: int = 0  # creates in a row without an answer
+    failure_count: int = 0  # refused or unsent requests in a row
+    senseless_count: int = 0
+    accepted_count: int = 0  # since the cap shrank
+    last_good_at: float = 0.0
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        self.cap = self.concurrency
+
+    def creates_from(self, now: float) -> float:
+        """Return the instant from which a create may be sent; inf while only an event can allow it."""
+        if self.is_out_of_credit or self.doubt_count >= BREAKER_COUNT:
+            return inf
+        return max(now, self.everything_until, self.creates_until)
+
+    def why(self, now: float) -> str | None:
+        """Say in words why nothing is being created now, if so."""
+        return self.reason if self.creates_from(now) > now else None
+
+    def worked(self, now: float) -> None:
+        """The service gave a good answer: the breaker closes."""
+        self.last_good_at = now
+        self.failure_count = self.senseless_count = self.doubt_count = 0
+
+    def accepted(self) -> None:
+        """A create was accepted: a shrunken cap grows back, one by one."""
+        self.is_waiting_for_settle = False
+        if self.cap < self.concurrency:
+            self.accepted_count += 1
+            if self.accepted_count >= GROWTH_COUNT:
+                self.cap, self.accepted_count = self.cap + 1, 0
+
+    def settled(self) -> None:
+        """A prediction settled: what waits for room or for credit may try once more."""
+        self.is_out_of_credit = False
+        if self.is_waiting_for_settle:
+            self.is_waiting_for_settle, self.creates_until = False, 0.0
+
+    def failed(self, problem: Problem, now: float, rng: Random) -> None:
+        """Take in a bad answer that concerns everybody, not only its item."""
+        self.failure_count += 1
+        self.senseless_count = self.senseless_count + 1 if problem.is_senseless else 0
+        match problem.verdict:
+            case Verdict.IN_DOUBT:
+                self.doubt_count += 1
+                self.reason = "creates go unanswered"
+            case Verdict.NOTHING_CREATED:
+                self.creates_until = now + backoff_s(self.failure_count, rng)
+                self.reason = f"the service cannot be reached: {problem.failure.message}"
+            case Verdict.NO_CREDIT:
+                self.is_out_of_credit = True
+                self.reason = f"no credit: {problem.failure.message}"
+            case Verdict.THROTTLED if problem.cap is not None:
+                self._shrink(problem.cap, now)
+                self.reason = f"the service's cap: {problem.failure.message}"
+            case Verdict.THROTTLED:
+                wait = problem.retry_after_s
+                if wait is None:
+                    wait = backoff_s(self.failure_count, rng, first_s=10.0)
+                self.everything_until = max(self.everything_until, now + wait)
+                self.reason = f"asked to wait: {problem.failure.message}"
+            case _:
+                pass
+
+    def is_hopeless(self, now: float) -> bool:
+        """Tell whether nothing has worked for so long that waiting on is pointless."""
+        return now - self.last_good_at >= PATIENCE_S and self.failure_count > 0
+
+    def is_nonsense(self) -> bool:
+        """Tell whether the service's answers have long stopped making sense."""
+        return self.senseless_count >= SENSELESS_COUNT
+
+    def _shrink(self, named: int, now: float) -> None:
+        self.cap = min(self.cap, named)
+        self.accepted_count = 0
+        self.is_waiting_for_settle = True
+        self.creates_until = now + CAP_SILENCE_S

@@ -1,0 +1,160 @@
+"""What to send next: one plain function of the board, the instant and the free permits.
+
+The order is the order of worth: a free slot is filled first, because an empty one earns nothing; then what
+keeps the slots filled (uploads for the next items), what clears up doubts, and the poll that is due first.
+Nothing is sent when nothing is due: a permit kept is worth more than a poll that finds nothing.
+"""
+
+from collections.abc import Iterator
+from math import inf
+
+from batchup.core.board import Board
+from batchup.core.messages import Create, Done, Inspect, ListPage, Poll, Presign, Request, Wait
+from batchup.core.verdicts import Kind
+
+AHEAD_COUNT = 2  # uploads kept ready beyond the free slots
+WINDOW_MARGIN_S = 120.0  # of wall time around the listing's window: clocks differ
+MANY_UPLOADS = 8  # under way at one time
+
+
+def choose(board: Board, now: float, permits: int) -> Request | Wait | Done:
+    """Return the request worth most now, the instant to ask again, or Done.
+
+    `permits` is how many requests may be sent at this instant. The board is not changed.
+    """
+    if is_finished(board, now):
+        return Done()
+    if is_leaving(board, now) or permits < 1:
+        return Wait(None)
+    if now < board.brakes.everything_until:
+        return Wait(board.brakes.everything_until)
+    request = _create(board, now) or _presign(board, now) or _look_for_doubts(board, now) or _poll(board, now)
+    return request or Wait(_next_instant(board, now))
+
+
+def is_leaving(board: Board, now: float) -> bool:
+    """Tell whether nothing new is sent any more: stopped, broken, or past the deadline itself."""
+    if board.error is not None or (board.stop is not None and not board.stop.drain):
+        return True
+    deadline = board.policy.deadline_at
+    return deadline is not None and now >= deadline
+
+
+def can_create_ever(board: Board, now: float) -> bool:
+    """Tell whether this run may still send a create, now or later."""
+    if board.stop is not None or board.is_past_deadline(now):
+        return False
+    if board.running_count > board.overdue_count:
+        return True  # what settles may free a slot, credit or budget
+    return board.slots_free(now) > 0 and board.can_afford_one(now)
+
+
+def is_finished(board: Board, now: float) -> bool:
+    """Tell whether there is nothing left to do in this run."""
+    if sum(board.open.values()) or board.saving:
+        return False
+    if is_leaving(board, now):
+        return True
+    if any(upload.is_under_way for upload in board.uploads.values()):
+        return False
+    if board.running_count > board.overdue_count or board.awaits_address():
+        return False
+    has_items = bool(board.prepared or board.unprepared or board.backing_off)
+    return not can_create_ever(board, now) or (board.has_manifest_ended and not has_items)
+
+
+def _create(board: Board, now: float) -> Create | None:
+    if (
+        board.open[Kind.CREATE] >= board.policy.open_creates
+        or board.stop is not None
+        or board.brakes.creates_from(now) > now
+        or board.slots_free(now) < 1
+        or board.is_past_deadline(now)
+        or not board.can_afford_one(now)
+    ):
+        return None
+    item_id = next(_ready(board, now), None)
+    if item_id is None:
+        return None
+    work = board.works[item_id]
+    places = {name: board.uploads[file.sha256].url for name, file in work.item.files.items()}
+    return Create(item_id, work.attempt + 1, {**work.item.input, **places})
+
+
+def _ready(board: Board, now: float) -> Iterator[str]:
+    """Yield the items that can be created now: those whose backoff is over, then the prepared ones."""
+    if board.backing_off and board.backing_off[0][0] <= now:
+        yield board.backing_off[0][1]
+    if board.prepared:
+        yield board.prepared[0]
+
+
+def _presign(board: Board, now: float) -> Presign | None:
+    if board.stop is not None or board.is_past_deadline(now):
+        return None
+    under_way = sum(1 for upload in board.uploads.values() if upload.is_under_way)
+    wanted = min(board.slots_free(now) + AHEAD_COUNT, MANY_UPLOADS)
+    if len(board.prepared) + under_way >= wanted or under_way >= MANY_UPLOADS:
+        return None
+    for sha256 in board.wanted_uploads:
+        upload = board.uploads[sha256]
+        if upload.not_before <= now:
+            return Presign(sha256, upload.file.content_type)
+    return None
+
+
+def _look_for_doubts(board: Board, now: float) -> Inspect | ListPage | None:
+    """Walk the service's list while a create is in doubt, or to see whether the service is back."""
+    listing = board.listing
+    if listing.started_at is not None:
+        if listing.candidates:
+            return Inspect(listing.candidates[0])
+        if listing.is_read or listing.is_page_open or listing.not_before > now:
+            return None
+        return _page(board, now)
+    is_due = any(work.next_poll_at <= now for work in board.doubts())
+    if (is_due or _is_cut_off(board, now)) and listing.not_before <= now:
+        return _page(board, now)
+    return None
+
+
+def _is_cut_off(board: Board, now: float) -> bool:
+    """Tell whether creates wait for a sign of life and nothing else is asked that could give one."""
+    return (
+        board.brakes.creates_from(now) == inf
+        and board.running_count == 0
+        and not board.brakes.is_out_of_credit
+    )
+
+
+def _page(board: Board, now: float) -> ListPage:
+    sent = min((work.sent_at for work in board.doubts()), default=now)
+    offset = board.service_offset_s
+    return ListPage(
+        board.listing.offset,
+        board.calendar.to_unix(sent) + offset - WINDOW_MARGIN_S,
+        board.calendar.to_unix(now) + offset + WINDOW_MARGIN_S,
+    )
+
+
+def _poll(board: Board, now: float) -> Poll | None:
+    work = board.next_poll()
+    if work is None or work.next_poll_at > now or work.prediction_id is None:
+        return None
+    return Poll(work.item.id, work.prediction_id)
+
+
+def _next_instant(board: Board, now: float) -> float | None:
+    """Return when the answer may change by itself; None when only an event can change it."""
+    instants = [board.brakes.creates_from(now), board.listing.not_before]
+    work = board.next_poll()
+    if work is not None:
+        instants.append(work.next_poll_at)
+    if board.backing_off:
+        instants.append(board.backing_off[0][0])
+    instants += [work.next_poll_at for work in board.doubts()]
+    instants += [board.uploads[sha256].not_before for sha256 in board.wanted_uploads]
+    instants += board.held_until
+    if board.policy.deadline_at is not None:
+        instants += [board.policy.deadline_at - board.landing_s(), board.policy.deadline_at]
+    return min((at for at in instants if now < at < inf), default=None)

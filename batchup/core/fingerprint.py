@@ -1,0 +1,56 @@
+"""What makes two requests the same: hashes of their content, never of their position or spelling."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+from batchup.core.items import Json, LocalFile
+
+_INTEGRAL_BELOW = 2.0**63
+"""Floats from here on stay floats: written out as integers they would be hundreds of digits long."""
+
+
+def canonical(value: Json) -> bytes:
+    """Spell a JSON value in the one canonical way: keys sorted, no spaces, and 2.0 as 2.
+
+    Raises ValueError for what JSON cannot hold: infinities, NaN, lone surrogates.
+    """
+    return msgspec.json.encode(_normal(value), order="sorted")
+
+
+def fingerprint(model: str, parameters: Mapping[str, Json], files: Mapping[str, LocalFile]) -> str:
+    """Hash a logical request to 64 hex digits; a parameter in `files` counts by its image's content."""
+    contents = {name: {"sha256": file.sha256} for name, file in files.items()}
+    return _sha256({"model": model, "input": {**parameters, **contents}})
+
+
+def value_hash(value: Json) -> str:
+    """Hash one value to 16 hex digits: enough to recognise what was sent without keeping it."""
+    return _sha256(value)[:16]
+
+
+def hashed_id(request_fingerprint: str) -> str:
+    """Make the id of an item that was given none: the first 24 digits of its fingerprint."""
+    return request_fingerprint[:24]
+
+
+def _sha256(value: Json) -> str:
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def _normal(value: Json) -> Json:
+    if isinstance(value, Mapping):
+        return {key: _normal(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_normal(inner) for inner in value]
+    if isinstance(value, float):
+        return _normal_number(value)
+    return value
+
+
+def _normal_number(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no JSON number")
+    return int(value) if value.is_integer() and abs(value) < _INTEGRAL_BELOW else value

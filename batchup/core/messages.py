@@ -1,0 +1,328 @@
+"""What goes into the core and what comes out of it: requests, answers, events and commands.
+
+`Batch.choose` returns a `Request` or a `Wait`. The edge sends it and brings the `Answer` back as an event;
+`Batch.handle` turns each `Event` into `Command`s. All of them are frozen: facts do not change.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from batchup.core.items import Failure, Item, Json, LocalFile, Outcome, SavedFile
+from batchup.core.states import State
+from batchup.core.verdicts import Kind, Verdict
+from batchup.errors import BatchupError
+
+# ---------------------------------------------------------------- requests: one is one HTTP exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Buy a prediction. `input` is what goes over the wire, local files replaced by uploaded addresses."""
+
+    item_id: str
+    attempt: int
+    input: Mapping[str, Json]
+    kind = Kind.CREATE
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Ask after one prediction of ours."""
+
+    item_id: str
+    prediction_id: str
+    kind = Kind.POLL
+
+
+@dataclass(frozen=True, slots=True)
+class Inspect:
+    """Ask after a prediction that may be one of ours, to compare its input."""
+
+    prediction_id: str
+    kind = Kind.POLL
+
+
+@dataclass(frozen=True, slots=True)
+class Presign:
+    """Ask for a place to upload the content with this hash to."""
+
+    sha256: str
+    content_type: str
+    kind = Kind.PRESIGN
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """One page of the service's executions, from `offset`, created between two Unix instants."""
+
+    offset: int
+    created_from: float
+    created_to: float
+    kind = Kind.LIST
+
+
+Request: TypeAlias = Create | Poll | Inspect | Presign | ListPage
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing is worth sending before `until` (None: before something happens)."""
+
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """There is nothing left to do in this run."""
+
+
+# ---------------------------------------------------------------- answers, in our words
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The create was accepted; the prediction has this id."""
+
+    prediction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A prediction as the service shows it now.
+
+    `has_settled` with `failure` None is success. Lengths in seconds, cost in USD, both None until known.
+    """
+
+    prediction_id: str
+    has_settled: bool
+    urls: tuple[str, ...] = ()
+    failure: Failure | None = None
+    cost_usd: float | None = None
+    predict_time_s: float | None = None
+    input: Mapping[str, Json] = field(default_factory=dict)
+    unknown_word: str | None = None  # a status word nobody told us of; taken as running
+
+
+@dataclass(frozen=True, slots=True)
+class Presigned:
+    """Where to PUT the bytes, and where they will be found until `expires_at` (Unix seconds)."""
+
+    put_url: str
+    headers: Mapping[str, str]
+    public_url: str
+    expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One page of executions: (id, model, created_at as Unix seconds or None); `is_last`: no page follows."""
+
+    rows: tuple[tuple[str, str, float | None], ...]
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An answer that is not a good one, or none at all."""
+
+    verdict: Verdict
+    failure: Failure
+    retry_after_s: float | None = None
+    cap: int | None = None  # the number of concurrent predictions the service named
+    is_senseless: bool = False
+
+
+Answer: TypeAlias = Accepted | Seen | Presigned | Listed | Problem
+
+# ---------------------------------------------------------------- events: facts into the core
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRead:
+    """The manifest has an item that is outstanding; `attempts` were made in earlier runs.
+
+    `was` is what the checkpoint says of it, `attempts_left` how many more this run may make (None: as many
+    as the limits say), `uploaded` where its files are at the service already, by their hash.
+    """
+
+    item: Item
+    attempts: int = 0
+    was: State = State.READY
+    attempts_left: int | None = None
+    uploaded: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemCounted:
+    """The manifest has an item that this run does not work on.
+
+    `state` is the one it has (saved, failed, held), "outstanding" for one left to a later run, "rejected" or
+    "duplicate" for a row that is no item.
+    """
+
+    state: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRestored:
+    """The checkpoint has an item that an earlier run left unsettled."""
+
+    item: Item
+    state: State
+    attempt: int
+    sent_at: float
+    hashes: Mapping[str, str]
+    prediction_id: str | None = None
+    urls: tuple[str, ...] = ()
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestEnded:
+    """No more items will be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The permit is taken and the request is about to go out."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to a request. `known` are the listed ids that the checkpoint knows as ours."""
+
+    request: Request
+    answer: Answer
+    service_offset_s: float | None = None  # the service's wall clock minus ours, by its Date header
+    known: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """The bytes with this hash are at the service, at `url` until `expires_at` (Unix seconds)."""
+
+    sha256: str
+    url: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class UploadFailed:
+    """The PUT did not work."""
+
+    sha256: str
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """The item's outputs are on disk, checked, renamed and synced."""
+
+    item_id: str
+    files: tuple[SavedFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadFailed:
+    """The item's outputs could not be fetched or are not what they should be."""
+
+    item_id: str
+    failure: Failure
+    is_gone: bool = False  # the address no longer works: a poll may bring a fresh one
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stop: `drain` lets what is in flight settle, otherwise ids stay recorded for the next run."""
+
+    reason: str
+    drain: bool = False
+
+
+Event: TypeAlias = (
+    ItemRead
+    | ItemCounted
+    | ItemRestored
+    | ManifestEnded
+    | Sent
+    | Answered
+    | Uploaded
+    | UploadFailed
+    | Downloaded
+    | DownloadFailed
+    | Stop
+)
+
+# ---------------------------------------------------------------- commands: instructions out of the core
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Write a change of an item's state to the checkpoint, and sync it, before anything else.
+
+    `changes` are columns of the checkpoint's items; instants are of the run's clock.
+    """
+
+    item: Item
+    was: State
+    becomes: State
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepUpload:
+    """Remember where a content is at the service, until `expires_at` (Unix seconds)."""
+
+    sha256: str
+    url: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Send the bytes of a local file to the place the service named; they will be found at `public_url`."""
+
+    file: LocalFile
+    put_url: str
+    headers: Mapping[str, str]
+    public_url: str
+    expires_at: float  # Unix seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Fetch an item's outputs, not before `not_before`."""
+
+    item_id: str
+    urls: tuple[str, ...]
+    not_before: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """An item has come to its end in this run."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something a person may want to know; `level` is info, warning or error."""
+
+    event: str
+    level: str = "info"
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The run cannot go on; it leaves as on a signal and then raises."""
+
+    error: BatchupError
+
+
+Command: TypeAlias = Keep | KeepUpload | Put | Download | Tell | Note | End

@@ -1,0 +1,1 @@
+"""What follows from each event: plain functions that change the board and return commands."""

@@ -1,0 +1,76 @@
+"""The answer to a create, where money is at stake: accepted, surely not, or nobody knows."""
+
+from batchup.core.board import Board
+from batchup.core.fingerprint import value_hash
+from batchup.core.messages import Accepted, Command, Create, Keep, Note, Problem
+from batchup.core.reactions import doubts, intake
+from batchup.core.reactions.ending import end, fail, weigh
+from batchup.core.retry import COST_THROTTLE
+from batchup.core.states import Move, State
+from batchup.core.verdicts import Verdict
+from batchup.core.work import Work
+from batchup.errors import DataProblem
+
+ALL_REFUSED_COUNT = 20  # the first so many items all refused: the job is wrong, not the items
+
+
+def on_sent(board: Board, request: Create, now: float) -> list[Command]:
+    """The intent is recorded, with a hash of each value that is sent, before the create goes out."""
+    work = board.works[request.item_id]
+    if work.state is State.BACKING_OFF:
+        board.backing_off = [entry for entry in board.backing_off if entry[1] != request.item_id]
+    else:
+        board.prepared.remove(request.item_id)
+    hashes = {key: value_hash(value) for key, value in request.input.items()}
+    keep = board.move(work, Move.SUBMIT, now, attempt=request.attempt, hashes=hashes, sent_at=now)
+    work.attempt, work.attempts_left = request.attempt, work.attempts_left - 1
+    work.hashes, work.sent_at, work.prediction_id, work.created_at = hashes, now, None, None
+    work.poll_failure_count = work.gone_count = work.empty_listing_count = 0
+    work.urls, work.has_fresh_urls, work.cost_usd, work.empty_at = (), False, None, None
+    return [keep]
+
+
+def on_answer(board: Board, request: Create, answer: Accepted | Problem, now: float) -> list[Command]:
+    """The create was answered, well or badly, or not at all."""
+    work = board.works[request.item_id]
+    if isinstance(answer, Accepted):
+        return _accept(board, work, answer.prediction_id, now)
+    if answer.verdict is Verdict.IN_DOUBT:
+        return [*doubts.enter(board, work, now, answer.failure), *weigh(board, answer, now)]
+    if answer.verdict is Verdict.PERMANENT:
+        return _refuse(board, work, answer, now)
+    if answer.verdict is Verdict.THROTTLED:
+        board.budget.take(COST_THROTTLE, now)
+    commands: list[Command] = [put_back(board, work, now)]
+    return commands + weigh(board, answer, now)
+
+
+def put_back(board: Board, work: Work, now: float, move: Move = Move.PUT_BACK) -> Keep:
+    """Nothing was created: the item is ready again, first in line, and no attempt is counted."""
+    work.attempt -= 1
+    work.attempts_left += 1
+    keep = board.move(work, move, now, attempt=work.attempt)
+    intake.make_ready(board, work, first=True)
+    return keep
+
+
+def _accept(board: Board, work: Work, prediction_id: str, now: float) -> list[Command]:
+    keep = board.move(work, Move.ACCEPT, now, prediction_id=prediction_id, created_at=now)
+    work.prediction_id, work.created_at, work.running_at = prediction_id, now, now
+    board.tally.creates += 1
+    board.brakes.worked(now)
+    board.brakes.accepted()
+    board.budget.give(now)
+    board.plan_poll(work, now)
+    fields = {"item": work.item.id, "attempt": work.attempt, "prediction_id": prediction_id}
+    return [keep, Note("created", fields=fields)]
+
+
+def _refuse(board: Board, work: Work, problem: Problem, now: float) -> list[Command]:
+    board.tally.refused_first += 1
+    commands = fail(board, work, problem.failure, now)
+    commands += weigh(board, problem, now)
+    if board.tally.creates == 0 and board.tally.refused_first >= ALL_REFUSED_COUNT:
+        words = f"the first {ALL_REFUSED_COUNT} items were all refused; the last: {problem.failure.message}"
+        commands += end(board, DataProblem(words, remedy="Mend `[input]` or the manifest, then run again."))
+    return commands

@@ -1,0 +1,184 @@
+"""Creates whose answer never came: looked up in the service's list, never guessed.
+
+The list shows neither inputs nor a mark of ours, so every unknown prediction of the window is inspected and
+its input compared with the hashes of what was sent. "Not there" means something only after the window has
+settled, and only when two listings some time apart agree.
+"""
+
+from collections.abc import Mapping
+
+from batchup.core.board import Board, Listing
+from batchup.core.fingerprint import value_hash
+from batchup.core.items import Failure, Json
+from batchup.core.messages import Answered, Command, Inspect, Keep, Listed, Note, Problem, Seen
+from batchup.core.reactions import creates, polls
+from batchup.core.reactions.ending import drop, tell, weigh
+from batchup.core.retry import backoff_s
+from batchup.core.states import Move
+from batchup.core.verdicts import Verdict
+from batchup.core.wire import PAGE
+from batchup.core.work import Work
+
+FIRST_LOOK_S = 2.0
+EMPTY_LISTINGS = 2
+LIST_TRIES = 5
+
+
+def enter(board: Board, work: Work, now: float, failure: Failure | None = None) -> list[Command]:
+    """A create's answer is unknown, or the process died before it came."""
+    keep = board.move(work, Move.DOUBT, now, failure=failure)
+    note = Note("in_doubt", "warning", {"item": work.item.id, "attempt": work.attempt})
+    return [keep, note, *resume(board, work, now)]
+
+
+def resume(board: Board, work: Work, now: float) -> list[Command]:
+    """Do with an item in doubt what the policy says."""
+    match board.policy.on_in_doubt:
+        case "hold":
+            return _hold(board, work, now, "held, as the job asks")
+        case "resubmit":
+            return [_clear(board, work, now)]
+        case _:
+            work.next_poll_at = now + FIRST_LOOK_S
+            return []
+
+
+def shelve(board: Board, work: Work) -> None:
+    """Leave a held item alone; its slot is kept until its prediction must have ended."""
+    board.running_count -= 1
+    board.held_until.append(work.sent_at + board.policy.request_timeout_s + board.policy.timeout_s)
+    drop(board, work)
+
+
+def on_list_sent(board: Board, now: float) -> list[Command]:
+    """A page is asked for; the first one starts a walk."""
+    listing = board.listing
+    if listing.started_at is None:
+        listing.started_at = now
+    listing.is_page_open = True
+    return []
+
+
+def on_list_answer(board: Board, event: Answered, now: float) -> list[Command]:
+    """A page of the list came, or none."""
+    listing, answer = board.listing, event.answer
+    listing.is_page_open = False
+    if isinstance(answer, Problem):
+        return _on_list_problem(board, answer, now)
+    if not isinstance(answer, Listed):
+        return []
+    board.brakes.worked(now)
+    listing.failure_count = 0
+    strangers = [row[0] for row in answer.rows if row[0] not in event.known and row[0] not in listing.foreign]
+    listing.candidates.extend(dict.fromkeys(id_ for id_ in strangers if id_ not in listing.candidates))
+    listing.offset += PAGE
+    listing.is_read = answer.is_last
+    return _finish_walk(board, now)
+
+
+def on_inspect_sent(board: Board) -> list[Command]:
+    """The first candidate is asked after."""
+    board.listing.candidates.popleft()
+    board.listing.open_count += 1
+    return []
+
+
+def on_inspect_answer(board: Board, request: Inspect, answer: Seen | Problem, now: float) -> list[Command]:
+    """A candidate showed its input: adopt it, or know that it is somebody else's."""
+    listing = board.listing
+    listing.open_count -= 1
+    commands: list[Command] = []
+    if isinstance(answer, Seen):
+        board.brakes.worked(now)
+        commands = _compare(board, answer, now)
+    else:
+        commands = weigh(board, answer, now)
+        if answer.verdict is Verdict.GONE:
+            listing.foreign.add(request.prediction_id)
+        else:
+            listing.candidates.append(request.prediction_id)
+            listing.not_before = now + backoff_s(board.brakes.failure_count, board.rng)
+    return commands + _finish_walk(board, now)
+
+
+def is_ours(sent: Mapping[str, str], shown: Mapping[str, Json]) -> bool:
+    """Tell whether a prediction's input is the one that was sent: every key, by its hash."""
+    return all(key in shown and value_hash(shown[key]) == hashed for key, hashed in sent.items())
+
+
+def _compare(board: Board, seen: Seen, now: float) -> list[Command]:
+    if not seen.input:
+        board.listing.foreign.add(seen.prediction_id)
+        words = f"prediction {seen.prediction_id} may be this item's, and the service does not show its input"
+        return [command for work in board.doubts() for command in _hold(board, work, now, words)]
+    for work in board.doubts():
+        if is_ours(work.hashes, seen.input):
+            return _adopt(board, work, seen, now)
+    board.listing.foreign.add(seen.prediction_id)
+    return []
+
+
+def _adopt(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
+    keep = board.move(work, Move.FIND, now, prediction_id=seen.prediction_id, created_at=work.sent_at)
+    work.prediction_id, work.created_at, work.running_at = seen.prediction_id, work.sent_at, work.sent_at
+    board.tally.creates += 1
+    fields = {"item": work.item.id, "attempt": work.attempt, "prediction_id": seen.prediction_id}
+    return [keep, Note("found", fields=fields), *polls.on_seen(board, work, seen, now)]
+
+
+def _on_list_problem(board: Board, problem: Problem, now: float) -> list[Command]:
+    listing = board.listing
+    commands = weigh(board, problem, now)
+    if problem.verdict is Verdict.THROTTLED:
+        return commands
+    listing.failure_count += 1
+    listing.not_before = now + backoff_s(listing.failure_count, board.rng)
+    if problem.verdict is not Verdict.GONE and listing.failure_count < LIST_TRIES:
+        return commands
+    if problem.verdict is Verdict.GONE:
+        board.brakes.worked(now)  # it answers, only not this question
+    words = f"the service's list cannot be read: {problem.failure.message}"
+    held = [command for work in board.doubts() for command in _hold(board, work, now, words)]
+    board.listing = Listing(foreign=listing.foreign, not_before=listing.not_before)
+    return commands + held
+
+
+def _finish_walk(board: Board, now: float) -> list[Command]:
+    """When all pages are read and all candidates inspected, say what is not there."""
+    listing = board.listing
+    if not listing.is_read or listing.candidates or listing.open_count or listing.started_at is None:
+        return []
+    started_at = listing.started_at
+    board.listing = Listing(foreign=listing.foreign if board.doubtful else set())
+    commands: list[Command] = []
+    for work in board.doubts():
+        keep = _not_there(board, work, started_at, now)
+        if keep is not None:
+            commands += [keep, Note("absent", fields={"item": work.item.id, "attempt": work.attempt + 1})]
+    return commands
+
+
+def _not_there(board: Board, work: Work, started_at: float, now: float) -> Keep | None:
+    settle_s = board.policy.settle_s
+    settles_at = work.sent_at + board.policy.settling_s
+    if started_at < settles_at:
+        work.next_poll_at = min(max(now + settle_s, (now + settles_at) / 2), max(settles_at, now))
+        return None
+    if work.empty_at is None or started_at - work.empty_at >= settle_s:
+        work.empty_listing_count += 1
+        work.empty_at = started_at
+    if work.empty_listing_count >= EMPTY_LISTINGS:
+        return _clear(board, work, now)
+    work.next_poll_at = work.empty_at + settle_s
+    return None
+
+
+def _clear(board: Board, work: Work, now: float) -> Keep:
+    return creates.put_back(board, work, now, Move.CLEAR)
+
+
+def _hold(board: Board, work: Work, now: float, why: str) -> list[Command]:
+    failure = Failure("held", why)
+    keep = board.move(work, Move.HOLD, now, failure=failure)
+    shelve(board, work)
+    return [keep, tell(board, work, now, failure)]

@@ -1,0 +1,109 @@
+"""How an item leaves the run, and how a run is brought to its end."""
+
+from batchup.core.board import Board
+from batchup.core.items import Failure, Item, Outcome, SavedFile
+from batchup.core.messages import Command, End, Problem, Tell
+from batchup.core.states import Move, State
+from batchup.core.verdicts import Verdict
+from batchup.core.work import Work
+from batchup.errors import (
+    BatchupError,
+    ConfigProblem,
+    KeyRefused,
+    NoCredit,
+    ProtocolProblem,
+    Unavailable,
+)
+
+_REPORTED = {State.SAVED: "saved", State.FAILED: "failed", State.HELD: "held", State.IN_DOUBT: "in_doubt"}
+
+
+def drop(board: Board, work: Work) -> None:
+    """Forget an item that this run is done with, and the uploads nobody else needs."""
+    board.works.pop(work.item.id, None)
+    board.unprepared.pop(work.item.id, None)
+    for file in work.item.files.values():
+        upload = board.uploads.get(file.sha256)
+        if upload is None:
+            continue
+        upload.users.discard(work.item.id)
+        if not upload.users and not upload.is_under_way:
+            board.uploads.pop(file.sha256)
+            board.wanted_uploads.pop(file.sha256, None)
+
+
+def tell(
+    board: Board, work: Work, now: float, failure: Failure | None = None, files: tuple[SavedFile, ...] = ()
+) -> Tell:
+    """Describe where an item stands."""
+    to_unix = board.calendar.to_unix
+    return Tell(
+        Outcome(
+            id=work.item.id,
+            state=_REPORTED.get(work.state, "outstanding"),
+            prediction_id=work.prediction_id,
+            files=files,
+            attempts=work.attempt,
+            cost_usd=work.cost_usd,
+            predict_time_s=work.predict_time_s,
+            created_at=None if work.created_at is None else to_unix(work.created_at),
+            settled_at=None if work.settled_at is None else to_unix(work.settled_at),
+            saved_at=to_unix(now) if work.state is State.SAVED else None,
+            failure=failure,
+            input=logical_input(work.item),
+        )
+    )
+
+
+def logical_input(item: Item) -> dict[str, object]:
+    """Return the item's request as the manifest means it."""
+    return dict(item.input)
+
+
+def fail(board: Board, work: Work, failure: Failure, now: float) -> list[Command]:
+    """The item fails, as far as this run goes."""
+    keep = board.move(work, Move.FAIL, now, failure=failure, attempt=work.attempt, settled_at=now)
+    work.settled_at = now
+    drop(board, work)
+    return [keep, tell(board, work, now, failure)]
+
+
+def end(board: Board, error: BatchupError) -> list[Command]:
+    """Bring the run to its end because of `error`; the first one counts."""
+    if board.error is not None:
+        return []
+    board.error = error
+    return [End(error)]
+
+
+def weigh(board: Board, problem: Problem, now: float) -> list[Command]:
+    """Take in what a bad answer says about the service as a whole; it may end the run."""
+    board.brakes.failed(problem, now, board.rng)
+    if problem.verdict is Verdict.THROTTLED:
+        board.tally.throttled += 1
+    words = problem.failure.message
+    match problem.verdict:
+        case Verdict.KEY_REFUSED:
+            remedy = "Check the key that `[service] key` names; nothing was lost, run the same command again."
+            return end(board, KeyRefused(f"the service refuses the key: {words}", remedy=remedy))
+        case Verdict.NO_SUCH_MODEL:
+            remedy = "Check `model` in the job file."
+            return end(board, ConfigProblem(f"the service does not know the model: {words}", remedy=remedy))
+        case Verdict.ELSEWHERE:
+            remedy = "Set `[service] url` to the address the service is at; redirects are never followed."
+            return end(board, ConfigProblem(f"the service redirects: {words}", remedy=remedy))
+        case Verdict.NO_CREDIT if board.running_count == 0:
+            remedy = "Top up the account, then run the same command again."
+            return end(board, NoCredit(f"out of credit: {words}", remedy=remedy))
+        case _:
+            return _lose_patience(board, problem, now)
+
+
+def _lose_patience(board: Board, problem: Problem, now: float) -> list[Command]:
+    words = problem.failure.message
+    if board.brakes.is_nonsense():
+        return end(board, ProtocolProblem(f"the service's answers make no sense any more; the last: {words}"))
+    if board.brakes.is_hopeless(now):
+        remedy = "Nothing is lost; run the same command again later."
+        return end(board, Unavailable(f"the service has not answered well for long: {words}", remedy=remedy))
+    return []

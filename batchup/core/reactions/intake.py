@@ -1,0 +1,133 @@
+"""Items come in: from the manifest, and from what an earlier run left in the checkpoint."""
+
+import heapq
+
+from batchup.core.board import Board, Upload
+from batchup.core.messages import Command, ItemCounted, ItemRead, ItemRestored, KeepUpload
+from batchup.core.reactions import doubts, saving
+from batchup.core.states import MAY_BE_RUNNING, Move, State
+from batchup.core.work import Work
+
+
+def on_read(board: Board, event: ItemRead, now: float) -> list[Command]:
+    """An outstanding item of the manifest becomes ready, or completes one that was restored."""
+    item = event.item
+    known = board.works.get(item.id)
+    if known is not None:
+        if not known.is_from_manifest and known.item.fingerprint == item.fingerprint:
+            known.item, known.is_from_manifest = item, True
+            _want_uploads(board, known, event)
+            if known.state is State.READY:
+                make_ready(board, known)
+        return []
+    left = board.policy.max_attempts if event.attempts_left is None else event.attempts_left
+    work = Work(item, event.was, event.attempts, attempts_left=left)
+    board.works[item.id] = work
+    if item.id not in board.restored:
+        board.tally.items += 1
+        board.tally.moved(State.READY, event.was, now)
+    commands: list[Command] = []
+    if work.state in (State.FAILED, State.SAVED):
+        commands.append(board.move(work, Move.RERUN, now))
+    _want_uploads(board, work, event)
+    make_ready(board, work)
+    return commands
+
+
+def on_counted(board: Board, event: ItemCounted) -> list[Command]:
+    """A row that this run does not work on is counted, once."""
+    tally = board.tally
+    if event.state == "duplicate":
+        tally.duplicates += 1
+        return []
+    if event.id is not None and event.id in board.restored:
+        return []
+    tally.items += 1
+    match event.state:
+        case "saved":
+            tally.saved += 1
+            tally.skipped += 1
+        case "failed":
+            tally.failed += 1
+        case "held":
+            tally.held += 1
+        case "rejected":
+            tally.rejected += 1
+        case _:
+            pass
+    return []
+
+
+def on_restored(board: Board, event: ItemRestored, now: float) -> list[Command]:
+    """An item that an earlier run left unsettled is taken up where it stands; nothing is bought again."""
+    work = Work(
+        event.item,
+        event.state,
+        event.attempt,
+        attempts_left=board.policy.max_attempts - 1,
+        is_from_manifest=False,
+        hashes=event.hashes,
+        sent_at=event.sent_at,
+        prediction_id=event.prediction_id,
+        created_at=event.sent_at if event.prediction_id else None,
+        running_at=event.sent_at,
+        urls=event.urls,
+        cost_usd=event.cost_usd,
+    )
+    board.works[event.item.id] = work
+    board.restored.add(event.item.id)
+    board.tally.items += 1
+    board.tally.moved(State.READY, work.state, now)
+    board.running_count += work.state in MAY_BE_RUNNING
+    match work.state:
+        case State.SUBMITTING:
+            return doubts.enter(board, work, now)
+        case State.IN_DOUBT:
+            return doubts.resume(board, work, now)
+        case State.HELD:
+            doubts.shelve(board, work)
+            return []
+        case State.SUCCEEDED if work.urls:
+            return [saving.download(board, work, now)]
+        case _:
+            board.poll_at(work, now)
+            return []
+
+
+def make_ready(board: Board, work: Work, *, first: bool = False) -> None:
+    """Queue an item that may be created, or that can be as soon as its files are uploaded."""
+    if not work.is_from_manifest:
+        return  # its local files are not known until its row is met
+    if any(board.uploads[file.sha256].url is None for file in work.item.files.values()):
+        board.unprepared[work.item.id] = None
+    elif first:
+        board.prepared.appendleft(work.item.id)
+    else:
+        board.prepared.append(work.item.id)
+
+
+def back_off(board: Board, work: Work, until: float) -> None:
+    """Queue an item that may be created again at `until`."""
+    heapq.heappush(board.backing_off, (until, work.item.id))
+
+
+def _want_uploads(board: Board, work: Work, event: ItemRead) -> None:
+    for file in event.item.files.values():
+        upload = board.uploads.setdefault(file.sha256, Upload(file))
+        upload.users.add(work.item.id)
+        if upload.url is None:
+            upload.url = event.uploaded.get(file.sha256)
+        if upload.url is None and not upload.is_under_way:
+            board.wanted_uploads[file.sha256] = None
+
+
+def uploaded(board: Board, sha256: str, url: str, expires_at: float) -> list[Command]:
+    """A content is at the service: the items that waited for it may be created."""
+    upload = board.uploads[sha256]
+    upload.is_under_way, upload.url, upload.failure_count = False, url, 0
+    for item_id in [item_id for item_id in board.unprepared if item_id in upload.users]:
+        work = board.works[item_id]
+        if all(board.uploads[file.sha256].url is not None for file in work.item.files.values()):
+            board.unprepared.pop(item_id)
+            board.prepared.append(item_id)
+    return [KeepUpload(sha256, url, expires_at)]

@@ -1,0 +1,135 @@
+"""What a poll showed: still running, settled well, settled badly, or nothing at all."""
+
+from batchup.core.board import Board
+from batchup.core.items import Failure
+from batchup.core.messages import Command, Note, Poll, Problem, Seen
+from batchup.core.polling import sight
+from batchup.core.reactions import intake, saving
+from batchup.core.reactions.ending import fail, weigh
+from batchup.core.retry import COST_TRANSIENT, backoff_s
+from batchup.core.states import Move, State
+from batchup.core.verdicts import Verdict
+from batchup.core.work import Work
+
+YOUNG_S = 120.0  # a prediction not found this soon after its create may only be late to appear
+GONE_EVERY_S = 200.0  # three looks over ten minutes
+GONE_TRIES = 3
+WIDEST = 0.5  # an interval wider than this share of the age teaches nothing
+
+
+def on_answer(board: Board, request: Poll, answer: Seen | Problem, now: float) -> list[Command]:
+    """A poll of one of our predictions was answered."""
+    work = board.works[request.item_id]
+    if isinstance(answer, Seen):
+        board.brakes.worked(now)
+        return on_seen(board, work, answer, now)
+    commands = weigh(board, answer, now)
+    if answer.verdict is Verdict.GONE:
+        return commands + _on_gone(board, work, answer.failure, now)
+    work.poll_failure_count += 1
+    wait = 0.0 if answer.verdict is Verdict.THROTTLED else backoff_s(work.poll_failure_count, board.rng)
+    commands += _mark_overdue(board, work, now)
+    board.poll_at(work, now + max(wait, _age(work, now) / 2 if work.is_overdue else 0.0))
+    return commands
+
+
+def on_seen(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
+    """The service showed one of our predictions."""
+    if not seen.has_settled:
+        return _on_running(board, work, seen, now)
+    if work.state is State.SUCCEEDED:
+        return _on_address(board, work, seen, now)
+    _settle(board, work, seen, now)
+    if seen.failure is not None:
+        return _on_failure(board, work, seen.failure, now)
+    if not seen.urls:
+        return fail(
+            board, work, Failure("no_output", "the prediction succeeded without an output address"), now
+        )
+    return _succeed(board, work, seen.urls, now)
+
+
+def _on_running(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
+    work.running_at = now
+    work.poll_failure_count = work.gone_count = 0
+    commands = _mark_overdue(board, work, now)
+    board.plan_poll(work, now)
+    if seen.unknown_word is not None:
+        fields = {"item": work.item.id, "word": seen.unknown_word}
+        commands.append(Note("unknown_status", "warning", fields))
+    return commands
+
+
+def _on_address(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
+    """A paid item was polled for an address that works."""
+    if not seen.urls:
+        return fail(board, work, Failure("output_expired", "the service has no output any more"), now)
+    return _succeed(board, work, seen.urls, now)
+
+
+def _succeed(board: Board, work: Work, urls: tuple[str, ...], now: float) -> list[Command]:
+    work.urls = urls
+    settled_at = now if work.settled_at is None else work.settled_at
+    keep = board.move(
+        work,
+        Move.SUCCEED,
+        now,
+        urls=urls,
+        settled_at=settled_at,
+        cost_usd=work.cost_usd,
+        predict_time_s=work.predict_time_s,
+    )
+    work.settled_at = settled_at
+    return [keep, saving.download(board, work, now)]
+
+
+def _settle(board: Board, work: Work, seen: Seen, now: float) -> None:
+    """Take in what every terminal status teaches: cost, duration, a free slot."""
+    lo, hi = work.running_at - (work.created_at or work.sent_at), _age(work, now)
+    seen_s = sight(lo, hi, seen.predict_time_s)
+    was_watched = work.is_from_manifest and work.created_at is not None
+    if seen_s.lo_s == seen_s.hi_s or (was_watched and (lo <= 0 or hi - lo <= WIDEST * hi)):
+        board.learn(seen_s)
+    if work.is_overdue:
+        work.is_overdue = False
+        board.overdue_count -= 1
+    work.cost_usd, work.predict_time_s = seen.cost_usd, seen.predict_time_s
+    board.tally.paid(seen.cost_usd)
+    board.brakes.settled()
+    if seen.failure is None:
+        board.budget.give(now)
+
+
+def _on_failure(board: Board, work: Work, failure: Failure, now: float) -> list[Command]:
+    """The prediction settled badly: one more attempt if that can help, else the item fails."""
+    if not failure.retryable or work.attempts_left < 1:
+        return fail(board, work, failure, now)
+    wait = board.budget.take(COST_TRANSIENT, now) + backoff_s(work.attempt, board.rng)
+    keep = board.move(work, Move.BACK_OFF, now, failure=failure, settled_at=now, cost_usd=work.cost_usd)
+    intake.back_off(board, work, now + wait)
+    fields = {"item": work.item.id, "attempt": work.attempt, "why": failure.message}
+    return [keep, Note("attempt_failed", "warning", fields)]
+
+
+def _on_gone(board: Board, work: Work, failure: Failure, now: float) -> list[Command]:
+    if _age(work, now) < YOUNG_S:
+        board.poll_at(work, now + YOUNG_S / 10)
+        return []
+    work.gone_count += 1
+    if work.gone_count > GONE_TRIES:
+        kind = "output_expired" if work.state is State.SUCCEEDED else "gone"
+        return fail(board, work, Failure(kind, failure.message, failure.code), now)
+    board.poll_at(work, now + GONE_EVERY_S)
+    return []
+
+
+def _mark_overdue(board: Board, work: Work, now: float) -> list[Command]:
+    if work.is_overdue or work.state is not State.IN_FLIGHT or _age(work, now) < board.policy.timeout_s:
+        return []
+    work.is_overdue = True
+    board.overdue_count += 1
+    return [Note("overdue", "warning", {"item": work.item.id, "prediction_id": work.prediction_id})]
+
+
+def _age(work: Work, now: float) -> float:
+    return now - (work.created_at if work.created_at is not None else work.sent_at)

@@ -1,0 +1,96 @@
+"""Local files on their way to the service: a presign, which is a request, then a PUT, which is none."""
+
+from batchup.core.board import Board, Upload
+from batchup.core.items import Failure
+from batchup.core.messages import (
+    Command,
+    Presign,
+    Presigned,
+    Problem,
+    Put,
+    Uploaded,
+    UploadFailed,
+)
+from batchup.core.reactions import intake
+from batchup.core.reactions.ending import drop, fail, weigh
+from batchup.core.retry import backoff_s
+from batchup.core.verdicts import Verdict
+
+TRIES = 5  # of one round; an item has as many rounds as attempts
+ROUND_PAUSE_S = 60.0
+UPLOAD_LASTS_S = 86400.0  # reckoned with where the service does not say
+EXPIRY_MARGIN_S = 3600.0  # an upload is not used again this close to its end
+
+
+def on_sent(board: Board, request: Presign) -> list[Command]:
+    """The presign goes out."""
+    board.wanted_uploads.pop(request.sha256, None)
+    board.uploads[request.sha256].is_under_way = True
+    board.presigned_count += 1
+    return []
+
+
+def on_answer(board: Board, request: Presign, answer: Presigned | Problem, now: float) -> list[Command]:
+    """The service named a place, or it did not."""
+    upload = board.uploads[request.sha256]
+    if isinstance(answer, Presigned):
+        board.brakes.worked(now)
+        lasts = answer.expires_at or board.calendar.to_unix(now) + UPLOAD_LASTS_S
+        return [Put(upload.file, answer.put_url, answer.headers, answer.public_url, lasts - EXPIRY_MARGIN_S)]
+    commands = weigh(board, answer, now)
+    match answer.verdict:
+        case Verdict.PERMANENT:
+            return commands + _give_up(board, upload, answer.failure, now)
+        case Verdict.REPEAT:
+            return commands + _again(board, upload, answer.failure, now)
+        case _:
+            _want(board, upload)
+            return commands
+
+
+def on_uploaded(board: Board, event: Uploaded, now: float) -> list[Command]:
+    """The bytes are there."""
+    board.budget.give(now)
+    return intake.uploaded(board, event.sha256, event.url, event.expires_at)
+
+
+def on_upload_failed(board: Board, event: UploadFailed, now: float) -> list[Command]:
+    """The PUT failed: free to repeat, with a fresh presign."""
+    upload = board.uploads[event.sha256]
+    if not event.failure.retryable:
+        return _give_up(board, upload, event.failure, now)
+    return _again(board, upload, event.failure, now)
+
+
+def _again(board: Board, upload: Upload, failure: Failure, now: float) -> list[Command]:
+    upload.failure_count += 1
+    if upload.failure_count >= TRIES * board.policy.max_attempts:
+        return _give_up(board, upload, failure, now)
+    pause = ROUND_PAUSE_S if upload.failure_count % TRIES == 0 else 0.0
+    upload.not_before = now + pause + backoff_s(upload.failure_count, board.rng)
+    _want(board, upload)
+    return []
+
+
+def _want(board: Board, upload: Upload) -> None:
+    upload.is_under_way = False
+    if upload.users:
+        board.wanted_uploads[upload.file.sha256] = None
+    else:
+        board.uploads.pop(upload.file.sha256, None)
+
+
+def _give_up(board: Board, upload: Upload, failure: Failure, now: float) -> list[Command]:
+    """The items that need this content fail; nothing was bought for them."""
+    upload.is_under_way = False
+    why = Failure("upload_failed", failure.message, failure.code, retryable=failure.retryable)
+    commands: list[Command] = []
+    for item_id in list(upload.users):
+        work = board.works[item_id]
+        if work.item.id in board.unprepared:
+            commands += fail(board, work, why, now)
+        else:
+            drop(board, work)
+    board.uploads.pop(upload.file.sha256, None)
+    board.wanted_uploads.pop(upload.file.sha256, None)
+    return commands

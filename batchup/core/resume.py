@@ -1,0 +1,79 @@
+"""What is outstanding: an item of the manifest beside what the checkpoint remembers of it."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from batchup.core.items import Failure, Item
+from batchup.core.states import UNSETTLED, State
+
+RUNS_OF_ATTEMPTS = 3  # a transient failure gets at most this many times `max_attempts` attempts in all runs
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the checkpoint says of an item."""
+
+    fingerprint: str
+    state: State
+    attempts: int
+    failure: Failure | None = None
+
+
+class Plan(Enum):
+    """What a run does with an item it meets in the manifest."""
+
+    WORK = "work"  # outstanding
+    SKIP = "skip"  # saved, and the same request
+    LEAVE = "leave"  # failed or held, and stays so
+    JOIN = "join"  # in hand already: an earlier run left it unsettled
+    REJECT = "reject"  # its request changed after it was saved, or while it may be running
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A plan, and how many attempts this run may make (None: as many as the limits say)."""
+
+    plan: Plan
+    attempts_left: int | None = None
+
+
+def decide(
+    item: Item,
+    remembered: Remembered | None,
+    *,
+    on_change: Literal["error", "keep", "redo"],
+    max_attempts: int,
+    rerun_failed: bool = False,
+) -> Decision:
+    """Return what to do with `item`.
+
+    A transient failure of an earlier run gets one more attempt; a permanent one waits to be asked for.
+    """
+    if remembered is None:
+        return Decision(Plan.WORK)
+    has_changed = remembered.fingerprint != item.fingerprint
+    match remembered.state:
+        case State.SAVED:
+            return _decide_saved(on_change) if has_changed else Decision(Plan.SKIP)
+        case State.FAILED if has_changed or rerun_failed:
+            return Decision(Plan.WORK)
+        case State.FAILED:
+            return _decide_failed(remembered, max_attempts)
+        case state if state in UNSETTLED:
+            if has_changed and on_change == "error":
+                return Decision(Plan.REJECT)
+            return Decision(Plan.LEAVE if state is State.HELD else Plan.JOIN)
+        case _:
+            return Decision(Plan.WORK)
+
+
+def _decide_saved(on_change: Literal["error", "keep", "redo"]) -> Decision:
+    return Decision({"error": Plan.REJECT, "keep": Plan.SKIP, "redo": Plan.WORK}[on_change])
+
+
+def _decide_failed(remembered: Remembered, max_attempts: int) -> Decision:
+    can_help = remembered.failure is not None and remembered.failure.retryable
+    if can_help and remembered.attempts < RUNS_OF_ATTEMPTS * max_attempts:
+        return Decision(Plan.WORK, attempts_left=1)
+    return Decision(Plan.LEAVE)

@@ -1,0 +1,57 @@
+"""The picture of a run that observers get, and when it will probably be over."""
+
+from batchup.core.board import Board
+from batchup.core.tally import Snapshot
+
+FOUND_LATE = 1.08  # a slot is free again a little after its prediction ended
+POLLS_LEAST = 1.5  # a prediction, when requests are what is short
+
+
+def snapshot(
+    board: Board, now: float, *, total: int | None, requests_last_minute: int, rate_limit: int | None
+) -> Snapshot:
+    """Return the run as it is at `now`; `total` is how many rows the manifest has, if they are counted."""
+    tally = board.tally
+    return Snapshot(
+        elapsed_s=now,
+        total=None if total is None else max(total - tally.duplicates, 0),
+        saved=tally.saved,
+        failed=tally.failed,
+        held=tally.held,
+        in_doubt=tally.in_doubt,
+        rejected=tally.rejected,
+        skipped=tally.skipped,
+        duplicates=tally.duplicates,
+        in_flight=board.running_count - tally.in_doubt,
+        saving=len(board.saving),
+        per_minute=tally.per_minute(now),
+        eta_s=eta_s(board, now, total),
+        requests_last_minute=requests_last_minute,
+        rate_limit=rate_limit,
+        spend_usd=tally.spend_usd,
+        job_spend_usd=tally.job_spend_usd,
+        note=board.brakes.why(now),
+    )
+
+
+def eta_s(board: Board, now: float, total: int | None) -> float | None:
+    """Return the seconds until the last item is saved, from the learned durations and the limits.
+
+    None until the manifest's rows are counted.
+    """
+    if total is None:
+        return None
+    tally, policy = board.tally, board.policy
+    done = tally.saved + tally.failed + tally.held + tally.rejected + tally.duplicates
+    left = max(0, total - done)
+    if left == 0:
+        return 0.0
+    mean = board.durations.mean_s
+    rates = [policy.concurrency / (mean * FOUND_LATE)]
+    if policy.requests_per_s is not None:
+        needed = 1 + board.presigned_count / max(1, tally.creates) + POLLS_LEAST
+        rates.append(policy.requests_per_s / needed)
+    running = board.running_count
+    waiting = max(0, left - running - len(board.saving))
+    pause = max(0.0, board.brakes.everything_until - now)
+    return pause + waiting / min(rates) + mean * (1.0 if waiting else 0.6)

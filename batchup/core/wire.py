@@ -1,0 +1,306 @@
+"""The service's JSON and our words: nothing else knows its spelling.
+
+`Response` and `Silence` are what the edge brings; `read_*` turn them into answers; `create_body` and the
+paths are what the edge sends. The shapes are those of the each::labs prediction API, which its own pages
+describe in several ways: every reader takes what any of them shows.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeAlias
+
+import msgspec
+
+from batchup.core.items import Failure, Json
+from batchup.core.messages import (
+    Accepted,
+    Answer,
+    Create,
+    Inspect,
+    Listed,
+    ListPage,
+    Poll,
+    Presign,
+    Presigned,
+    Problem,
+    Request,
+    Seen,
+)
+from batchup.core.outputs import output_urls
+from batchup.core.verdicts import Kind, Verdict, verdict
+
+PAGE = 100  # rows of a page of executions, the most the service gives
+_SAFE_ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
+_SUCCESS = frozenset({"success", "succeeded", "completed"})
+_ERROR = frozenset({"error", "failed"})
+_CANCELLED = frozenset({"cancelled", "canceled"})
+_RUNNING = frozenset({"", "created", "starting", "processing", "pending", "queued", "running"})
+_NEVER_AGAIN = frozenset({"VALIDATION", "AUTH"})
+_AGAIN = frozenset({"PROVIDER", "RATE_LIMIT", "NETWORK", "TIMEOUT", "INTERNAL"})
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back: status, headers with lower-case names, body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Nothing came back. `was_sent` is False only where it is certain that the service saw nothing."""
+
+    was_sent: bool
+    message: str
+
+
+Raw: TypeAlias = Response | Silence
+
+
+class SenselessError(Exception):
+    """A good status with a body that cannot be what it claims."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP exchange as the client makes it: method, path under the service's URL, query, JSON body."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: Json = None
+
+
+def call_of(request: Request, model: str) -> Call:
+    """Spell a request in the service's words."""
+    match request:
+        case Create():
+            return Call("POST", "prediction", {}, {"model": model, "input": dict(request.input)})
+        case Poll() | Inspect():
+            return Call("GET", f"prediction/{request.prediction_id}", {})
+        case Presign():
+            kind = {"content_type": request.content_type, "file_type": "image"}
+            return Call("POST", "upload/presign", {}, kind)
+        case ListPage():
+            query = {
+                "limit": str(PAGE),
+                "offset": str(request.offset),
+                "model": model,
+                "from": _rfc3339(request.created_from),
+                "to": _rfc3339(request.created_to),
+            }
+            return Call("GET", "executions", query)
+
+
+def read(request: Request, raw: Raw, now_unix: float) -> Answer:
+    """Turn what came back for `request` into our words; never raises."""
+    kind = request.kind
+    if isinstance(raw, Silence):
+        return _problem(
+            kind, "lost" if raw.was_sent else "unsent", Failure("no_answer", raw.message, retryable=True)
+        )
+    if not 200 <= raw.status < 300:
+        return _refusal(kind, raw, now_unix)
+    try:
+        return _read_good(request, _decode(raw.body))
+    except SenselessError as problem:
+        failure = Failure("senseless", f"the service's answer makes no sense: {problem}", retryable=True)
+        return _problem(kind, "senseless", failure)
+
+
+def service_offset_s(raw: Raw, now_unix: float) -> float | None:
+    """Return the service's wall clock minus ours in seconds, by its Date header; None where it has none."""
+    if isinstance(raw, Silence) or "date" not in raw.headers:
+        return None
+    at = _http_date(raw.headers["date"])
+    return None if at is None else at - now_unix
+
+
+# ---------------------------------------------------------------- good answers
+
+
+def _read_good(request: Request, body: Json) -> Answer:
+    match request:
+        case Create():
+            return Accepted(_id_in(body, "predictionID", "prediction_id", "id"))
+        case Poll() | Inspect():
+            return _read_prediction(body, request.prediction_id)
+        case Presign():
+            return _read_presign(body)
+        case ListPage():
+            return _read_page(body)
+
+
+def _read_prediction(body: Json, prediction_id: str) -> Seen:
+    record = _object(body)
+    if "status" not in record:
+        raise SenselessError("a prediction without a status")
+    word = str(record["status"] or "").strip().lower()
+    raw_metrics = record.get("metrics")
+    metrics: Mapping[str, Json] = raw_metrics if isinstance(raw_metrics, dict) else {}
+    raw_input = record.get("input")
+    given: Mapping[str, Json] = raw_input if isinstance(raw_input, dict) else {}
+    if word not in _SUCCESS | _ERROR | _CANCELLED:
+        return Seen(prediction_id, False, input=given, unknown_word=None if word in _RUNNING else word)
+    failure = None
+    if word not in _SUCCESS:
+        failure = _prediction_failure(record, was_cancelled=word in _CANCELLED)
+    urls = output_urls(record.get("output")) if failure is None else ()
+    cost, took = _number(metrics.get("cost")), _number(metrics.get("predict_time"))
+    return Seen(prediction_id, True, urls, failure, cost, took, given)
+
+
+def _prediction_failure(record: Mapping[str, Json], *, was_cancelled: bool) -> Failure:
+    """Read the envelope that stands in `output` when a prediction settled badly."""
+    if was_cancelled:
+        return Failure("cancelled", "the prediction was cancelled at the service", "cancelled")
+    envelope = record.get("output")
+    if not isinstance(envelope, dict):
+        words = envelope if isinstance(envelope, str) and envelope else _words(record)
+        return Failure("prediction_failed", words or "the prediction failed and the service does not say why")
+    code = str(envelope.get("error_code") or "") or None
+    message = str(envelope.get("error_message") or "") or _words(envelope) or "the prediction failed"
+    return Failure("prediction_failed", message, code, retryable=_is_retryable(envelope, code))
+
+
+def _is_retryable(envelope: Mapping[str, Json], code: str | None) -> bool:
+    """Decide by the service's own word, then by category; PROVIDER_FAILED is worth one more try."""
+    classification = envelope.get("classification")
+    category = str(classification.get("category", "")).upper() if isinstance(classification, dict) else ""
+    if category in _NEVER_AGAIN or "moderation" in f"{code} {envelope.get('error_message')}".lower():
+        return False
+    if code == "PROVIDER_FAILED":
+        return True
+    said = envelope.get("retryable")
+    return said if isinstance(said, bool) else category in _AGAIN
+
+
+def _read_presign(body: Json) -> Presigned:
+    record = _object(body)
+    put_url, public_url = record.get("presigned_url"), record.get("public_url")
+    if not (isinstance(put_url, str) and isinstance(public_url, str) and put_url and public_url):
+        raise SenselessError("a presign without its addresses")
+    headers = record.get("required_headers")
+    required = {str(k): str(v) for k, v in headers.items()} if isinstance(headers, dict) else {}
+    return Presigned(put_url, required, public_url, _instant(record.get("expires_at")))
+
+
+def _read_page(body: Json) -> Listed:
+    rows = body
+    if isinstance(body, dict):
+        rows = next((body[k] for k in ("executions", "data", "items", "results") if k in body), None)
+    if not isinstance(rows, list):
+        raise SenselessError("a list of executions without rows")
+    found = []
+    for row in rows:
+        record = _object(row)
+        found.append(
+            (_id_in(record, "id"), str(record.get("model") or ""), _instant(record.get("created_at")))
+        )
+    return Listed(tuple(found), is_last=len(found) < PAGE)
+
+
+# ---------------------------------------------------------------- refusals
+
+
+def _refusal(kind: Kind, raw: Response, now_unix: float) -> Problem:
+    try:
+        body = _decode(raw.body)
+    except SenselessError:
+        body = None
+    record: Mapping[str, Json] = body if isinstance(body, dict) else {}
+    words = _words(record) or f"HTTP {raw.status}"
+    if 300 <= raw.status < 400:
+        words = f"HTTP {raw.status} to {raw.headers.get('location', 'nowhere').partition('?')[0]}"
+    found = verdict(kind, str(raw.status))
+    cap = _named_cap(words) if found is Verdict.THROTTLED else None
+    failure = Failure(f"http_{raw.status}", words, str(raw.status), retryable=found is not Verdict.PERMANENT)
+    return Problem(found, failure, _retry_after(raw, record, now_unix), cap)
+
+
+def _problem(kind: Kind, condition: str, failure: Failure) -> Problem:
+    return Problem(verdict(kind, condition), failure, is_senseless=condition == "senseless")
+
+
+def _words(record: Mapping[str, Json]) -> str:
+    """Collect what the service says in an error body, in its own words."""
+    parts = [record.get(key) for key in ("error", "message", "detail", "details")]
+    return ": ".join(dict.fromkeys(str(part) for part in parts if part and isinstance(part, str | int)))[
+        :2000
+    ]
+
+
+def _named_cap(words: str) -> int | None:
+    found = re.search(r"(\d{1,6})\s+concurrent", words)
+    return max(1, int(found[1])) if found else None
+
+
+def _retry_after(raw: Response, record: Mapping[str, Json], now_unix: float) -> float | None:
+    """Read Retry-After as seconds or a date, or `retry_after` in the body, clamped to 1 s … 15 min."""
+    text = str(raw.headers.get("retry-after") or record.get("retry_after") or "").strip()
+    if not text:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?", text):
+        wait = float(text)
+    else:
+        at = _http_date(text)
+        if at is None:
+            return None
+        wait = at - now_unix
+    return min(900.0, max(1.0, wait))
+
+
+# ---------------------------------------------------------------- small readers
+
+
+def _decode(body: bytes) -> Json:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise SenselessError("not JSON") from None
+
+
+def _object(value: Json) -> Mapping[str, Json]:
+    if not isinstance(value, dict):
+        raise SenselessError("not an object")
+    return value
+
+
+def _id_in(body: Json, *keys: str) -> str:
+    record = _object(body)
+    found = next((record[key] for key in keys if record.get(key)), None)
+    if not isinstance(found, str) or not _SAFE_ID.fullmatch(found):
+        raise SenselessError("no usable id")
+    return found
+
+
+def _number(value: Json) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+        return None
+    return float(value)
+
+
+def _instant(value: Json) -> float | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _rfc3339(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

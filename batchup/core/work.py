@@ -1,0 +1,36 @@
+"""An item that is being worked on: what the core remembers of it between two events."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from batchup.core.items import Item
+from batchup.core.states import State
+
+
+@dataclass(slots=True)
+class Work:
+    """One active item. Only `Board.move` changes `state`; instants are of the run's clock."""
+
+    item: Item
+    state: State = State.READY
+    attempt: int = 0  # attempts made in all runs; the current one while something is open
+    attempts_left: int = 1  # in this run
+    is_from_manifest: bool = True  # False: restored, and its row of the manifest was not met yet
+    is_open: bool = False  # a request for it is under way
+    hashes: Mapping[str, str] = field(default_factory=dict)  # of each input key that was sent
+    sent_at: float = 0.0
+    prediction_id: str | None = None
+    created_at: float | None = None
+    running_at: float = 0.0  # last seen running
+    next_poll_at: float = 0.0
+    poll_failure_count: int = 0
+    gone_count: int = 0
+    is_overdue: bool = False
+    urls: tuple[str, ...] = ()
+    cost_usd: float | None = None
+    predict_time_s: float | None = None
+    settled_at: float | None = None
+    download_failure_count: int = 0
+    has_fresh_urls: bool = False  # they were asked for once more after the first ones had gone
+    empty_listing_count: int = 0
+    empty_at: float | None = None

@@ -1,0 +1,118 @@
+"""One request out, one answer in. Foreign exceptions are translated here and nowhere else.
+
+Guards: redirects are not followed (the key would go with them); aiohttp's silent repeat of a GET on a
+dropped connection is stopped; creates have connections of their own, so that none is lost to an idle one
+that was just being closed; answers are bounded and never decompressed.
+"""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from batchup.core.wire import Call, Raw, Response, Silence
+from batchup.edge.proxy import proxy_for
+
+_LARGEST: Final = 8 << 20
+_CONNECT_SHARE: Final = 0.5  # of the timeout: what is not connected by then was surely not sent
+
+
+class SecondPassError(aiohttp.ClientError):
+    """aiohttp was about to send a request for a second time."""
+
+
+class Client:
+    """The service's API over HTTP. `timeout_s` is in real seconds, for one whole exchange."""
+
+    def __init__(self, url: str, *, key: str, auth: str, timeout_s: float, open_creates: int = 1) -> None:
+        self._base = URL(url.rstrip("/") + "/")
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "batchup",
+            **({"X-API-Key": key} if auth == "x-api-key" else {"Authorization": f"Bearer {key}"}),
+        }
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout_s, connect=timeout_s * _CONNECT_SHARE, ceil_threshold=float("inf")
+        )
+        self._open_creates = open_creates
+        self._proxy = proxy_for(self._base)
+
+    async def __aenter__(self) -> Self:
+        self._polls = self._session(aiohttp.TCPConnector(limit=0))
+        self._creates = self._session(aiohttp.TCPConnector(limit=self._open_creates + 1, force_close=True))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._polls.close()
+        await self._creates.close()
+
+    def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
+            headers=self._headers,
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
+
+    async def send(self, call: Call) -> Raw:
+        """Make one exchange; whatever goes wrong with it is a Silence, never an exception."""
+        session = self._polls if call.method == "GET" else self._creates
+        body = None if call.body is None else msgspec.json.encode(call.body)
+        try:
+            async with session.request(
+                call.method,
+                self._base.join(URL(call.path)),
+                params=dict(call.query),
+                data=body,
+                headers={"Content-Type": "application/json"} if body is not None else None,
+                allow_redirects=False,
+                proxy=self._proxy,
+                middlewares=(_once(),),
+            ) as response:
+                return Response(response.status, _headers(response), await _read(response))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            return Silence(was_sent=False, message=_words(error))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return Silence(was_sent=True, message=_words(error))
+
+
+def _once() -> aiohttp.ClientMiddlewareType:
+    """Make a guard that lets one pass of a request through and no second."""
+    passes: list[aiohttp.ClientRequest] = []
+
+    async def guard(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if passes:
+            raise SecondPassError("the connection was dropped before the answer")
+        passes.append(request)
+        return await handler(request)
+
+    return guard
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """Read the body up to a bound; a longer one is cut, and then makes no sense as JSON."""
+    parts, size = [], 0
+    async for chunk in response.content.iter_chunked(1 << 16):
+        size += len(chunk)
+        parts.append(chunk)
+        if size > _LARGEST:
+            response.close()
+            break
+    return b"".join(parts)
+
+
+def _headers(response: aiohttp.ClientResponse) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,114 @@
+"""Writing that survives a power cut: the bytes first, then the name, then the folder that holds the name."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from batchup.errors import DiskProblem
+
+_REMEDIES = {
+    errno.ENOSPC: "Free some space, then run the same command again: it continues where it stopped.",
+    errno.EDQUOT: "Free some of your quota, then run the same command again: it continues where it stopped.",
+    errno.EROFS: "Make the file system writable, or choose another folder with [output] dir.",
+    errno.EACCES: "Make the folder writable, or choose another one with [output] dir.",
+    errno.EPERM: "Make the folder writable, or choose another one with [output] dir.",
+}
+_REMEDY = "Check the disk, then run the same command again: it continues where it stopped."
+_BLOCK = 1 << 16
+
+
+@contextlib.contextmanager
+def disk_problems(path: Path) -> Iterator[None]:
+    """Turn an OSError of the body into a DiskProblem that names `path` and says what to do."""
+    try:
+        yield
+    except OSError as error:
+        words = error.strerror or type(error).__name__
+        remedy = _REMEDIES.get(error.errno or 0, _REMEDY)
+        raise DiskProblem(f"{path}: {words}", remedy=remedy) from error
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and those above it, with their names on disk when this returns; else DiskProblem."""
+    missing = []
+    with disk_problems(path):
+        while not path.is_dir():
+            missing.append(path)
+            path = path.parent
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Put the names in a folder on disk; OSError if it fails."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replace a file as a whole: a reader sees the old bytes or the new ones, a power cut leaves one of them.
+
+    With `durable=False` nothing is synced, which is enough for a file that is replaced every few seconds.
+    One writer a file. DiskProblem if it fails; the old bytes are then still there.
+    """
+    unfinished = path.with_name(f"{path.name}.tmp")
+    with disk_problems(path):
+        try:
+            with unfinished.open("wb") as file:
+                file.write(data)
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            unfinished.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                unfinished.unlink()
+            raise
+        if durable:
+            sync_folder(path.parent)
+
+
+def append_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Add whole lines (given without their newline) to a file and sync it; DiskProblem if it fails.
+
+    What a killed writer left of its last line is cut off first.
+    """
+    is_new = not path.exists()
+    with disk_problems(path):
+        with path.open("ab+") as file:
+            file.truncate(_end_of_last_line(file.fileno()))
+            file.writelines(line + b"\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+        if is_new:
+            sync_folder(path.parent)
+
+
+def _end_of_last_line(handle: int) -> int:
+    """Return the offset behind the last newline, reading backwards: only the torn line is short."""
+    end = os.fstat(handle).st_size
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        newline = os.pread(handle, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
+
+
+def write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Replace a file as a whole by these lines (given without their newline), streamed; else DiskProblem."""
+    unfinished = path.with_name(f"{path.name}.tmp")
+    with disk_problems(path):
+        with unfinished.open("wb") as file:
+            file.writelines(line + b"\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+        sync_folder(path.parent)

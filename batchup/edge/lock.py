@@ -1,0 +1,41 @@
+"""One run a checkpoint: a lock of the operating system, released by the kernel whatever ends its holder."""
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from batchup.edge.files import disk_problems
+from batchup.errors import Locked
+
+
+class RunLock:
+    """Holds `<folder>/run.lock` for as long as the process lives or until it is left."""
+
+    def __init__(self, folder: Path, run_id: str) -> None:
+        self._path = folder / "run.lock"
+        self._holder = f"run {run_id}, process {os.getpid()} on {socket.gethostname()}"
+
+    def __enter__(self) -> Self:
+        with disk_problems(self._path):
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._file, 500, 0).decode(errors="replace").strip() or "another run"
+            os.close(self._file)
+            raise Locked(
+                f"{self._path.parent} is in use by {holder}.",
+                remedy="Wait for that run to end, or stop it; nothing was touched.",
+            ) from None
+        with disk_problems(self._path):
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{self._holder}\n".encode(), 0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)

@@ -1,0 +1,146 @@
+"""A folder of images, or a glob: each image file is a row, its relative path the id."""
+
+import glob
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Self
+
+from batchup.edge.manifest.media import is_image_name, is_unsendable_name
+from batchup.edge.manifest.rows import Reject, Row, is_utf8, read_id, shown
+
+_GLOB_SIGNS = frozenset("*?[")
+
+
+def read_folder(folder: Path, parameter: str, *, outputs: Path) -> Iterator[Row | Reject]:
+    """Yield a row for each image in a folder and those below it, in the order of their names.
+
+    Hidden files and the job's own `outputs` are passed over; pictures that no model takes and folders
+    that cannot be listed are rejects. Holds the names of one folder at a time.
+    """
+    yield from _rows(_walk(folder, "", (), _Outputs.of(outputs)), parameter)
+
+
+def count_folder(folder: Path, *, outputs: Path) -> int:
+    """Count what a folder will yield."""
+    return sum(1 for _ in _walk(folder, "", (), _Outputs.of(outputs)))
+
+
+def read_glob(root: Path, pattern: str, parameter: str, *, outputs: Path) -> Iterator[Row | Reject]:
+    """Yield a row for each image under `root` that a pattern matches, sorted; `**` is folders at any depth.
+
+    Hidden files and the job's own `outputs` are passed over. Holds all the names that match.
+    """
+    yield from _rows(_matches(root, pattern, _Outputs.of(outputs)), parameter)
+
+
+def count_glob(root: Path, pattern: str, *, outputs: Path) -> int:
+    """Count what a pattern will yield."""
+    return sum(1 for _ in _matches(root, pattern, _Outputs.of(outputs)))
+
+
+def is_glob(name: str) -> bool:
+    """Whether a manifest's name is a pattern."""
+    return not _GLOB_SIGNS.isdisjoint(name)
+
+
+def split_glob(manifest: str) -> tuple[Path, str]:
+    """Split a pattern into the folder before its first sign and the rest."""
+    path = Path(manifest)
+    parts = path.parts[:-1]
+    fixed = next((index for index, part in enumerate(parts) if is_glob(part)), len(parts))
+    root = Path(*parts[:fixed])
+    return root, str(path.relative_to(root))
+
+
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    """The job's own output folder, whose pictures must never be taken for new ones."""
+
+    folder: Path
+    images: Path
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        real = folder.resolve()
+        return cls(real, real / "images")
+
+    def is_folder(self, path: Path) -> bool:
+        return path.resolve() in {self.folder, self.images}
+
+    def has(self, path: Path, root: Path) -> bool:
+        real = path.resolve()
+        is_below = self.folder.is_relative_to(root.resolve())
+        return real.is_relative_to(self.folder if is_below else self.images)
+
+
+def _rows(found: Iterator[str | OSError], parameter: str) -> Iterator[Row | Reject]:
+    for ordinal, name in enumerate(found, start=1):
+        if isinstance(name, OSError):
+            message = f"The folder {shown(name.filename)} cannot be listed: {name.strerror}."
+            yield Reject(ordinal, None, "missing_file", message)
+        else:
+            yield _row(ordinal, name, parameter)
+
+
+def _row(ordinal: int, name: str, parameter: str) -> Row | Reject:
+    if not is_utf8(name):
+        message = f"The name of the file {shown(name)} is not UTF-8; rename it."
+        return Reject(ordinal, None, "encoding", message)
+    row_id = read_id(name)
+    if not isinstance(row_id, str):
+        return Reject(
+            ordinal, None, "bad_id", f"The name of the file {shown(ascii(name))} is no id: {row_id}."
+        )
+    if is_unsendable_name(name):
+        kind = PurePath(name).suffix[1:].upper()
+        message = f"The service takes no {kind}: convert {shown(name)} to JPEG, PNG or WebP."
+        return Reject(ordinal, row_id, "unsupported_image", message)
+    return Row(ordinal, row_id, {parameter: name})
+
+
+def _walk(
+    folder: Path, prefix: str, above: tuple[tuple[int, int], ...], outputs: _Outputs
+) -> Iterator[str | OSError]:
+    try:
+        identity = _identity(folder / prefix)
+        if identity in above:
+            return  # a link that leads back to where it came from
+        with os.scandir(folder / prefix) as entries:
+            kept = sorted((entry.name, entry.is_dir()) for entry in entries if _is_wanted(entry))
+    except OSError as problem:
+        if not prefix:
+            raise
+        yield problem
+        return
+    for name, is_folder in kept:
+        inner = f"{prefix}{name}"
+        if not is_folder:
+            yield inner
+        elif not outputs.is_folder(folder / inner):
+            yield from _walk(folder, f"{inner}/", (*above, identity), outputs)
+
+
+def _is_wanted(entry: os.DirEntry[str]) -> bool:
+    if entry.name.startswith("."):
+        return False
+    return entry.is_dir() or (entry.is_file() and _is_picture(entry.name))
+
+
+def _is_picture(name: str) -> bool:
+    return is_image_name(name) or is_unsendable_name(name)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """What stays the same of a folder behind a link that leads back to it."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _matches(root: Path, pattern: str, outputs: _Outputs) -> Iterator[str]:
+    found = glob.iglob(pattern, root_dir=root, recursive=True)  # noqa: PTH207 - Path.glob takes hidden files too
+    for name in sorted(set(found)):
+        path = root / name
+        if _is_picture(name) and path.is_file() and not outputs.has(path, root):
+            yield PurePath(name).as_posix()

@@ -1,0 +1,127 @@
+"""Telling a whole picture from a broken one: every byte is decoded, within a bound on pixels."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import ImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from batchup.edge.files import disk_problems
+
+_TAIL = 1 << 16
+_DECODERS: dict[str, Callable[[Path], ImageFile.ImageFile]] = {
+    "png": PngImageFile,
+    "jpg": JpegImageFile,
+    "webp": WebPImageFile,
+    "gif": GifImageFile,
+}
+_PNG_END = b"\x00\x00\x00\x00IEND\xaeB\x60\x82"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A whole picture: the extension its format asks for, width and height in pixels."""
+
+    extension: str
+    width: int
+    height: int
+
+
+class BadPicture(Exception):
+    """The file is not a picture that may be kept; `kind` is "truncated", "not_image" or "too_large"."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def check_picture(path: Path, *, max_pixels: int) -> Picture:
+    """Decode a PNG, JPEG, WebP or GIF file completely and return what it is.
+
+    Raises BadPicture, and DiskProblem when the file cannot be read. Blocks for as long as decoding takes:
+    call it in a thread.
+    """
+    with disk_problems(path), path.open("rb") as file:
+        head, tail = file.read(16), _tail(path)
+    extension = _extension(head)
+    try:
+        with _open(extension, path) as image:
+            _decode(image, max_pixels)
+            width, height = image.size
+    except BadPicture:
+        raise
+    except MemoryError as error:
+        raise BadPicture("too_large", "there is not enough memory to decode it") from error
+    except Exception as error:
+        # The decoders meet foreign bytes, and raise whatever their depths do: IndexError, struct.error, ...
+        raise _broken(error, path) from error
+    if not _has_end(extension, tail):
+        raise BadPicture("truncated", f"the {extension} file ends early")
+    return Picture(extension, width, height)
+
+
+def _tail(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        return file.read()
+
+
+def _extension(head: bytes) -> str:
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpg"
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "webp"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "gif"
+    raise BadPicture("not_image", f"not a PNG, JPEG, WebP or GIF file; it starts with {head!r}")
+
+
+def _open(extension: str, path: Path) -> ImageFile.ImageFile:
+    """Open with the one decoder that fits: Pillow's own `open` has a bound on pixels that is not ours."""
+    return _DECODERS[extension](path)
+
+
+def _decode(image: ImageFile.ImageFile, max_pixels: int) -> None:
+    """Decode every frame, refusing before the first byte is decoded that makes too many pixels."""
+    decoded = 0
+    for frame in _frames(image):
+        decoded += frame.width * frame.height
+        if decoded > max_pixels:
+            size = f"{frame.width} x {frame.height} pixels"
+            raise BadPicture("too_large", f"{size} or its frames exceed [output] max_pixels = {max_pixels}")
+        frame.load()
+
+
+def _frames(image: ImageFile.ImageFile) -> Iterator[ImageFile.ImageFile]:
+    """Yield the image at each of its frames, not asking how many: counting reads the whole file."""
+    number = 0
+    while True:
+        yield image
+        number += 1
+        try:
+            image.seek(number)
+        except EOFError:
+            return
+
+
+def _broken(error: Exception, path: Path) -> BadPicture:
+    if isinstance(error, OSError) and error.errno is not None:
+        with disk_problems(path):
+            raise error
+    kind = "truncated" if isinstance(error, OSError | EOFError) else "not_image"
+    return BadPicture(kind, f"it does not decode: {error}")
+
+
+def _has_end(extension: str, tail: bytes) -> bool:
+    """Tell whether a decodable file has its end too: these two formats decode well without it."""
+    if extension == "png":
+        return _PNG_END in tail
+    if extension == "gif":
+        return tail.rstrip(b"\x00").endswith(b";")
+    return True

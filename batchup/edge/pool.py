@@ -1,0 +1,252 @@
+"""The loop: when a permit is free ask the core, do what it says in a task, feed back what happened.
+
+It decides nothing. What costs money is written down before it is done, and between the answer to a create
+and the commit of its id nothing is awaited.
+"""
+
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+
+from batchup.core import wire
+from batchup.core.batch import Batch
+from batchup.core.items import Failure, Outcome
+from batchup.core.messages import (
+    Answered,
+    Create,
+    Done,
+    Download,
+    Downloaded,
+    DownloadFailed,
+    End,
+    Event,
+    Keep,
+    KeepUpload,
+    Listed,
+    Note,
+    Put,
+    Request,
+    Sent,
+    Stop,
+    Tell,
+    Wait,
+)
+from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.client import Client
+from batchup.edge.clock import Clock
+from batchup.edge.limits import Gate, Lease
+from batchup.edge.outputs import DownloadProblem, Outputs
+from batchup.edge.put import Uploader
+from batchup.errors import BatchupError
+
+LEAVE_S = 33.0  # real seconds for the open create and running downloads after a stop
+LONGEST_NAP_S = 5.0  # real seconds; the loop looks up at least this often
+
+
+class Observer(Protocol):
+    """Whoever wants to know how the run goes; gets frozen values."""
+
+    def note(self, note: Note) -> None:
+        """Something a person may want to know."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """An item has come to its end in this run."""
+
+
+@dataclass(slots=True)
+class Tools:
+    """What the pool works with."""
+
+    clock: Clock
+    gate: Gate
+    client: Client
+    uploader: Uploader
+    outputs: Outputs
+    checkpoint: Checkpoint
+    model: str
+    download_count: int
+
+
+@dataclass(slots=True)
+class Pool:
+    """Runs a batch to its end. `stop` and `abort` may be called at any time from the same loop."""
+
+    batch: Batch
+    tools: Tools
+    observer: Observer
+    on_change: Callable[[], None] = lambda: None  # called when the batch may want more items
+    error: BatchupError | None = None
+    _is_broken: bool = False  # nothing can be written down any more
+    _news: anyio.Event = field(default_factory=anyio.Event)
+    _is_leaving: anyio.Event = field(default_factory=anyio.Event)
+    _saving: set[anyio.CancelScope] = field(default_factory=set)
+    _tasks: TaskGroup = field(init=False)
+    _download_slots: anyio.CapacityLimiter = field(init=False)
+
+    async def run(
+        self,
+        restored: Iterable[Event],
+        read_items: Callable[[], Coroutine[Any, Any, None]],
+        *,
+        is_stopped: bool = False,
+    ) -> None:
+        """Take up what was left, then send, wait and save until nothing is left; raise nothing but bugs."""
+        self._download_slots = anyio.CapacityLimiter(self.tools.download_count)
+        async with anyio.create_task_group() as self._tasks:
+            for event in restored:
+                self.feed(event)
+            if is_stopped:
+                self.stop("signal")
+            self._tasks.start_soon(read_items)
+            await self._loop()
+            self._tasks.cancel_scope.cancel()
+
+    async def _loop(self) -> None:
+        while not self._is_broken:
+            now = self.tools.clock.now()
+            choice = self.batch.choose(now, self.tools.gate.free(self.tools.clock.monotonic()))
+            if isinstance(choice, Done):
+                break
+            if isinstance(choice, Wait):
+                await self._wait(choice, now)
+            else:
+                await self._begin(choice)
+
+    def feed(self, event: Event) -> None:
+        """Tell the core a fact and do what follows: what has to be written down first, then the rest."""
+        if self._is_broken:
+            return
+        commands = self.batch.handle(event, self.tools.clock.now())
+        try:
+            self.tools.checkpoint.keep([c for c in commands if isinstance(c, Keep | KeepUpload)])
+        except BatchupError as error:
+            self._is_broken = True
+            self.fail(error)
+            return
+        for command in commands:
+            self._do(command)
+        self._wake()
+
+    def stop(self, reason: str, *, drain: bool = False) -> None:
+        """Create nothing more; leave what is in flight to the next run, or with `drain` let it land."""
+        self.feed(Stop(reason, drain=drain))
+        if not drain:
+            self._leave()
+
+    def abort(self) -> None:
+        """Drop the downloads; the open create is still waited for."""
+        for scope in list(self._saving):
+            scope.cancel()
+        self._wake()
+
+    def fail(self, error: BatchupError) -> None:
+        """End the run because of `error`: leave, and let the caller raise it."""
+        self.error = self.error or error
+        self.batch.board.error = self.batch.board.error or error
+        self._leave()
+
+    def _leave(self) -> None:
+        if not self._is_leaving.is_set():
+            self._is_leaving.set()
+            self._tasks.start_soon(self._abort_in_time)
+        self._wake()
+
+    async def _abort_in_time(self) -> None:
+        await anyio.sleep(LEAVE_S)
+        self.abort()
+
+    def _wake(self) -> None:
+        self._news.set()
+        self.on_change()
+
+    # ------------------------------------------------------------ requests
+
+    async def _begin(self, request: Request) -> None:
+        lease = await self.tools.gate.take(self.tools.clock.monotonic())
+        if lease is None:
+            return  # another run on this host took the permit between the question and now
+        self.feed(Sent(request))
+        if self._is_broken:
+            return
+        self._tasks.start_soon(self._exchange, request, lease)
+
+    async def _exchange(self, request: Request, lease: Lease) -> None:
+        """Send one request. A create is shielded: it may be bought already when somebody cancels."""
+        with anyio.CancelScope(shield=isinstance(request, Create)):
+            raw = await self.tools.client.send(wire.call_of(request, self.tools.model))
+            if isinstance(raw, wire.Response):
+                self.tools.gate.answered(lease, self.tools.clock.monotonic())
+            # From here to the commit inside `feed` nothing is awaited.
+            unix = self.tools.clock.calendar.to_unix(self.tools.clock.now())
+            answer = wire.read(request, raw, unix)
+            known: frozenset[str] = frozenset()
+            if isinstance(answer, Listed):
+                known = self.tools.checkpoint.known_predictions([row[0] for row in answer.rows])
+            self.feed(Answered(request, answer, wire.service_offset_s(raw, unix), known))
+
+    async def _wait(self, wait: Wait, now: float) -> None:
+        """Sleep until the core may answer otherwise: an instant, an event or a permit."""
+        clock, gate = self.tools.clock, self.tools.gate
+        nap = LONGEST_NAP_S
+        if wait.until is not None:
+            nap = min(nap, clock.real_s(wait.until - now))
+        monotonic = clock.monotonic()
+        if gate.free(monotonic) < 1:
+            nap = min(nap, gate.next_at(monotonic) - monotonic)
+        with anyio.move_on_after(max(0.0, nap)):
+            await self._news.wait()
+        self._news = anyio.Event()
+
+    # ------------------------------------------------------------ commands
+
+    def _do(self, command: object) -> None:
+        match command:
+            case Download():
+                self._tasks.start_soon(self._download, command)
+            case Put():
+                self._tasks.start_soon(self._put, command)
+            case Tell():
+                self.observer.outcome(command.outcome)
+            case Note():
+                self.observer.note(command)
+            case End():
+                self.fail(command.error)
+            case _:
+                pass
+
+    async def _put(self, command: Put) -> None:
+        self.feed(await self.tools.uploader.put(command))
+
+    async def _download(self, command: Download) -> None:
+        dropped = DownloadFailed(command.item_id, Failure("stopped", "the run was stopped", retryable=True))
+        with anyio.CancelScope() as scope:
+            self._saving.add(scope)
+            await self._hold_back(command)
+            if self._is_leaving.is_set() and command.not_before > self.tools.clock.now():
+                event: Downloaded | DownloadFailed = dropped
+            else:
+                async with self._download_slots:
+                    event = await self._fetch(command)
+            self._saving.discard(scope)
+        self.feed(dropped if scope.cancelled_caught else event)
+
+    async def _hold_back(self, command: Download) -> None:
+        """Wait for the download's time, but not beyond a stop."""
+        wait_s = self.tools.clock.real_s(command.not_before - self.tools.clock.now())
+        if wait_s > 0:
+            with anyio.move_on_after(wait_s):
+                await self._is_leaving.wait()
+
+    async def _fetch(self, command: Download) -> Downloaded | DownloadFailed:
+        is_twin = self.tools.checkpoint.is_twin(command.item_id)
+        try:
+            files = await self.tools.outputs.save(command.item_id, command.urls, is_twin=is_twin)
+        except DownloadProblem as problem:
+            return DownloadFailed(command.item_id, problem.failure, is_gone=problem.is_gone)
+        except BatchupError as error:
+            self.fail(error)
+            return DownloadFailed(command.item_id, Failure("disk", error.message))
+        return Downloaded(command.item_id, files)

@@ -1,0 +1,29 @@
+"""`rejects.jsonl`: the rows of the manifest that could not be sent, each with its line and the reason."""
+
+from pathlib import Path
+
+import msgspec
+
+from batchup.edge.files import disk_problems
+from batchup.edge.manifest import Reject
+
+NAME = "rejects.jsonl"
+
+
+class Rejects:
+    """Writes the file anew in each run, as the manifest is read; it is there only if there are any."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / NAME
+        with disk_problems(self._path):
+            self._path.unlink(missing_ok=True)
+        self.count = 0
+        self.first: Reject | None = None
+
+    def write(self, reject: Reject) -> None:
+        """Add one line."""
+        line = {"line": reject.line, "id": reject.id, "kind": reject.kind, "message": reject.message}
+        with disk_problems(self._path), self._path.open("ab") as file:
+            file.write(msgspec.json.encode(line) + b"\n")
+        self.count += 1
+        self.first = self.first or reject

@@ -1,0 +1,109 @@
+"""Tells whoever listens how the run goes: the log, the printer, `status.json`, a caller's function."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from os import getpid
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import msgspec
+
+from batchup.core.items import Outcome
+from batchup.core.messages import Note
+from batchup.core.snapshot import snapshot
+from batchup.core.summary import Summary
+from batchup.core.tally import Snapshot
+from batchup.edge.files import write_atomic
+from batchup.edge.pool import Pool
+from batchup.edge.progress import Printer
+from batchup.edge.runlog import RunLog
+from batchup.errors import DiskProblem
+from batchup.settings.units import Rate
+
+STATUS: Final = "status.json"
+SHOW_EVERY_S: Final = 0.2  # real seconds
+STATUS_EVERY_S: Final = 2.0
+
+_SAID: Final = {
+    "in_doubt": "{item}: the create was not answered; the service's list is asked whether it was accepted",
+    "overdue": "{item}: still running past its timeout; it is looked at ever more rarely",
+    "unknown_status": '{item}: the service says "{word}", a status it does not document; taken as running',
+    "absent": "{item}: was never created; it is sent again",
+    "found": "{item}: was created after all; found in the service's list",
+}
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Observes one run. `on_outcome` is called for each item that comes to its end."""
+
+    job: str
+    run: str
+    folder: Path
+    log: RunLog
+    printer: Printer
+    on_outcome: Callable[[Outcome], None] | None = None
+    total: int | None = None
+    _said: set[str] = field(default_factory=set)
+
+    def note(self, note: Note) -> None:
+        """Log it, and say what a person should know, each kind for the first few items only."""
+        getattr(self.log, note.level)(note.event, **note.fields)
+        words = _SAID.get(note.event)
+        if words is not None:
+            self.printer.say(words.format_map(note.fields))
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Log an item's end and pass it on."""
+        fields: dict[str, Any] = {"item": outcome.id, "attempt": outcome.attempts}
+        if outcome.prediction_id is not None:
+            fields["prediction_id"] = outcome.prediction_id
+        if outcome.failure is None:
+            self.log.info(outcome.state, **fields)
+        else:
+            why = {"kind": outcome.failure.kind, "why": outcome.failure.message}
+            self.log.warning(outcome.state, **fields, **why)
+            self.printer.say(f"{outcome.id}: {outcome.state}: {outcome.failure.message}")
+        if self.on_outcome is not None:
+            self.on_outcome(outcome)
+
+    async def show(self, pool: Pool, rate: Rate | None) -> None:
+        """Keep the printer and `status.json` fresh until cancelled."""
+        next_status_at = 0.0
+        while True:
+            picture = self.picture(pool, rate)
+            self.printer.show(picture)
+            monotonic = pool.tools.clock.monotonic()
+            if monotonic >= next_status_at:
+                next_status_at = monotonic + STATUS_EVERY_S
+                self.write_status(picture, None)
+            await anyio.sleep(SHOW_EVERY_S)
+
+    def picture(self, pool: Pool, rate: Rate | None) -> Snapshot:
+        """Take a picture of the run now; `rate` is the job's."""
+        clock, gate = pool.tools.clock, pool.tools.gate
+        return snapshot(
+            pool.batch.board,
+            clock.now(),
+            total=self.total,
+            requests_last_minute=gate.sent_lately(clock.monotonic(), clock.real_s(60.0)),
+            rate_limit=None if rate is None else round(rate.per_minute),
+        )
+
+    def write_status(self, picture: Snapshot, summary: Summary | None) -> None:
+        """Replace `status.json`; a disk that does not take it is the log's affair, not the run's."""
+        status = {
+            "job": self.job,
+            "run": self.run,
+            "pid": getpid(),
+            "is_running": summary is None,
+            "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "now": picture,
+            "summary": summary,
+        }
+        try:
+            write_atomic(self.folder / STATUS, msgspec.json.encode(status), durable=summary is not None)
+        except DiskProblem as problem:
+            self.log.warning("status_not_written", why=problem.message)

@@ -1,0 +1,75 @@
+"""`results.jsonl`: one line for each item that has been touched, brought up to date at the end of a run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from batchup.core.items import Failure, Outcome, SavedFile
+from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.files import append_lines, write_lines
+
+NAME = "results.jsonl"
+_REPORTED = frozenset({"saved", "failed", "held", "in_doubt"})
+_QUERY = """
+SELECT i.n, i.id, i.state, i.prediction_id, i.attempt, i.cost_usd, i.predict_time_s,
+       i.created_at, i.settled_at, i.saved_at, i.failure, d.input, i.input
+FROM items i JOIN defaults d ON d.n = i.defaults
+"""
+
+
+def bring_up_to_date(checkpoint: Checkpoint, folder: Path) -> None:
+    """Append what is new; write the file anew where something older changed or the file is not ours.
+
+    Raises DiskProblem if it cannot be written.
+    """
+    path, db = folder / NAME, checkpoint.db
+    size = path.stat().st_size if path.exists() else -1
+    expected = db.execute("SELECT value FROM facts WHERE name = 'results_bytes'").fetchone()
+    has_changed = db.execute("SELECT 1 FROM items WHERE reported = 2 LIMIT 1").fetchone()
+    if has_changed or expected is None or expected[0] != size:
+        write_lines(path, _lines(checkpoint, "ORDER BY i.n"))
+    else:
+        append_lines(path, _lines(checkpoint, "WHERE i.reported = 0 ORDER BY i.n"))
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("UPDATE items SET reported = 1 WHERE reported <> 1")
+    db.execute("INSERT OR REPLACE INTO facts VALUES ('results_bytes', ?)", (path.stat().st_size,))
+    db.execute("COMMIT")
+
+
+def outcomes(checkpoint: Checkpoint, clause: str = "ORDER BY i.n") -> Iterator[Outcome]:
+    """Yield where each touched item stands, in the order in which they were first touched."""
+    for row in checkpoint.db.execute(_QUERY + clause):
+        yield _outcome(checkpoint, row)
+
+
+def _lines(checkpoint: Checkpoint, clause: str) -> Iterator[bytes]:
+    return (msgspec.json.encode(outcome) for outcome in outcomes(checkpoint, clause))
+
+
+def _outcome(checkpoint: Checkpoint, row: tuple[Any, ...]) -> Outcome:
+    number, item_id, state, prediction_id, attempt, cost, predict_time, *instants, failure, job, own = row
+    created_at, settled_at, saved_at = instants
+    return Outcome(
+        id=item_id,
+        state=state if state in _REPORTED else "outstanding",
+        prediction_id=prediction_id,
+        files=_files(checkpoint, number) if state == "saved" else (),
+        attempts=attempt,
+        cost_usd=cost,
+        predict_time_s=predict_time,
+        created_at=created_at,
+        settled_at=settled_at,
+        saved_at=saved_at,
+        failure=None if failure is None else msgspec.json.decode(failure, type=Failure),
+        input={**msgspec.json.decode(job), **msgspec.json.decode(own)},
+    )
+
+
+def _files(checkpoint: Checkpoint, number: int) -> tuple[SavedFile, ...]:
+    query = "SELECT path, bytes, sha256, width, height, url FROM files WHERE item = ? ORDER BY position"
+    return tuple(
+        SavedFile(path, size, sha256.hex(), width, height, url)
+        for path, size, sha256, width, height, url in checkpoint.db.execute(query, (number,))
+    )

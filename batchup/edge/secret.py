@@ -1,0 +1,62 @@
+"""The service's key: read when a run starts, from where the job says it is, and never shown."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from batchup.errors import ConfigProblem
+from batchup.job import Service
+
+_KEY = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_SIMULATOR_KEY = "simulator"
+
+
+def read_key(service: Service, environ: Mapping[str, str] | None = None) -> str:
+    """Read the key of a service; the simulator takes any.
+
+    `environ` is `os.environ` unless given. Raises ConfigProblem with one sentence that says what to do.
+    """
+    if service.is_simulated:
+        return _SIMULATOR_KEY
+    environ = os.environ if environ is None else environ
+    kind, _, name = service.key.partition(":")
+    if kind == "env":
+        key = _from_variable(name, environ)
+    elif kind == "file":
+        key = _from_file(Path(name).expanduser(), f"put the key into {name}")
+    else:
+        key = _from_credential(name, environ)
+    if not _KEY.fullmatch(key):
+        raise ConfigProblem(
+            f"The key in {service.key} has spaces or characters that no key has; copy it again, on one line."
+        )
+    return key
+
+
+def _from_variable(name: str, environ: Mapping[str, str]) -> str:
+    key = environ.get(name, "").strip()
+    if not key:
+        raise ConfigProblem(
+            f"The key is missing: set it with `export {name}=...`, then run the same command."
+        )
+    return key
+
+
+def _from_credential(name: str, environ: Mapping[str, str]) -> str:
+    remedy = f"add LoadCredential={name}:PATH to the systemd unit"
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        raise ConfigProblem(f"The key credential:{name} is missing, as systemd gives none here: {remedy}.")
+    return _from_file(Path(folder) / name, remedy)
+
+
+def _from_file(path: Path, remedy: str) -> str:
+    try:
+        key = path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "it is no text"
+        raise ConfigProblem(f"The key file {path} cannot be read ({reason}): {remedy}.") from None
+    if not key:
+        raise ConfigProblem(f"The key file {path} is empty: {remedy}.")
+    return key

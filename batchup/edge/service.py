@@ -1,0 +1,48 @@
+"""Where the service is for one run: out there, or an embedded simulator on a free loopback port."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from batchup.edge.guard import may_be_public
+from batchup.edge.ledger import ledger_path
+from batchup.job import Job
+from batchup.simulator import Simulator, SimulatorSettings
+
+SIMULATOR_FOLDER = "simulator"
+
+
+@asynccontextmanager
+async def service_url(job: Job) -> AsyncIterator[str]:
+    """Give the service's URL while the block lasts; the simulator keeps its state in the output folder."""
+    if job.simulator is None:
+        yield job.service.url
+        return
+    rate = job.limits.rate
+    settings = SimulatorSettings(
+        durations=job.simulator.durations,
+        speed=job.simulator.speed,
+        seed=job.simulator.seed,
+        faults=job.simulator.faults,
+        concurrency=job.limits.concurrency,
+        rate_count=None if rate is None else rate.count,
+        rate_period_s=60.0 if rate is None else rate.period_s,
+    )
+    async with Simulator(settings, job.output.dir / SIMULATOR_FOLDER).listen() as address:
+        yield address.url
+
+
+def leases_path(job: Job, key: str) -> Path:
+    """Return where the leases of this job's service and key are kept."""
+    if job.simulator is not None:
+        return job.output.dir / SIMULATOR_FOLDER / "leases.db"
+    return ledger_path(dict(os.environ), job.service.url, key)
+
+
+def may_be_private(job: Job) -> bool:
+    """Tell whether outputs may lie at loopback or private addresses: asked for, or the service is there."""
+    if job.output.allow_private or job.simulator is not None:
+        return True
+    return not may_be_public(urlsplit(job.service.url).hostname or "")

@@ -1,0 +1,180 @@
+"""A job: the manifest and everything that was decided about how to run it, validated and frozen."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from batchup.core.items import Json
+from batchup.settings.known import validate
+from batchup.settings.sources import Settings, read_settings
+from batchup.settings.toml_source import TomlSource
+from batchup.settings.units import Rate
+
+__all__ = ["Job", "Limits", "Output", "Polling", "Rate", "RunPolicy", "Service", "Simulation"]
+
+SIMULATOR: Final = "simulator"
+_DEFAULT_RATE: Final = Rate(60, 60.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a run may never exceed; `max_spend` in USD for the whole job, None for no cap."""
+
+    concurrency: int = 10
+    rate: Rate | None = _DEFAULT_RATE
+    open_creates: int = 1
+    max_attempts: int = 3
+    max_spend: float | None = None
+
+    def __post_init__(self) -> None:
+        validate("limits", self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polling:
+    """When to look at a prediction: the first guess and the item's timeout, in seconds."""
+
+    expected_s: float = 53.0
+    list: Literal["auto", "off"] = "auto"
+    timeout_s: float = 900.0
+
+    def __post_init__(self) -> None:
+        validate("polling", self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPolicy:
+    """What to do with items in doubt, and with saved items whose request has changed."""
+
+    on_in_doubt: Literal["reconcile", "hold", "resubmit"] = "reconcile"
+    on_change: Literal["error", "keep", "redo"] = "error"
+
+    def __post_init__(self) -> None:
+        validate("run", self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Where outputs go (`dir`, absolute) and which are refused; `max_pixels` is width times height."""
+
+    dir: Path
+    allow_private: bool = False
+    max_pixels: int = 128_000_000
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dir", self.dir.absolute())
+        validate("output", self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """The service, how to speak to it, and where its key is found (never the key itself)."""
+
+    url: str = "https://api.eachlabs.ai/v1"
+    key: str = "env:EACHLABS_API_KEY"
+    auth: Literal["x-api-key", "bearer"] = "x-api-key"
+    profile: Literal["eachlabs"] = "eachlabs"
+    request_timeout_s: float = 30.0
+    listing_lag_s: float = 60.0
+    settle_s: float = 15.0
+
+    def __post_init__(self) -> None:
+        validate("service", self)
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the embedded simulator stands in for the service."""
+        return self.url == SIMULATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """The embedded simulator's manners; `speed` is how much faster than life both sides run."""
+
+    durations: str = "lognormal:53s:0.3"
+    speed: float = 1.0
+    seed: int = 1
+    faults: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        validate("simulator", self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A manifest and its settings.
+
+    A relative `manifest` lies in `base`; image paths inside a manifest are relative to the manifest's
+    own folder, those in `input` to the job file's. `simulator` is None when the service is real.
+    """
+
+    name: str
+    manifest: str
+    model: str
+    base: Path
+    output: Output
+    path: Path | None = None
+    input: Mapping[str, Json] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    polling: Polling = field(default_factory=Polling)
+    run: RunPolicy = field(default_factory=RunPolicy)
+    service: Service = field(default_factory=Service)
+    simulator: Simulation | None = None
+
+    def __post_init__(self) -> None:
+        validate("", self)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        overrides: Mapping[str, object] | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Read a job file; flags (`{"limits.concurrency": 5}`) win over the environment, that over the file.
+
+        `environ` is `os.environ` unless given. A manifest or output folder named by a flag or the
+        environment is relative to the current folder, one named in the file to the file's folder.
+        Raises ConfigProblem naming every problem at once.
+        """
+        file = Path(path)
+        source = TomlSource.from_file(file)
+        environ = os.environ if environ is None else environ
+        settings = read_settings(source, overrides=overrides or {}, environ=environ)
+        return cls._from_settings(settings, path=file.absolute(), default_name=file.stem)
+
+    @classmethod
+    def from_toml(cls, text: str, *, base: str | os.PathLike[str] = ".") -> Self:
+        """Make a job from the text of a job file in the folder `base`; the environment is not looked at.
+
+        Its name is `batch` unless the text gives one. Raises ConfigProblem naming every problem at once.
+        """
+        source = TomlSource.from_text(text, folder=Path(base).absolute())
+        return cls._from_settings(read_settings(source), path=None, default_name="batch")
+
+    @classmethod
+    def _from_settings(cls, settings: Settings, *, path: Path | None, default_name: str) -> Self:
+        top = settings.section("")
+        name = top.get("name", default_name)
+        service = Service(**settings.section("service"))
+        output = settings.section("output")
+        folder = output.pop("dir", None) or settings.folder / f"{name}.out"
+        return cls(
+            path=path,
+            name=name,
+            manifest=top["manifest"],
+            model=top["model"],
+            base=settings.manifest_base,
+            input=settings.section("input"),
+            columns=settings.section("columns"),
+            limits=Limits(**settings.section("limits")),
+            polling=Polling(**settings.section("polling")),
+            run=RunPolicy(**settings.section("run")),
+            output=Output(dir=folder, **output),
+            service=service,
+            simulator=Simulation(**settings.section("simulator")) if service.is_simulated else None,
+        )

@@ -1,0 +1,164 @@
+"""Flag over environment over job file over default: every value found, checked, and its origin kept."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from batchup.errors import ConfigProblem
+from batchup.settings.environment import environment_entries
+from batchup.settings.known import FREE, NOT_BUILT, SECTIONS, SETTINGS, field_of, find_setting
+from batchup.settings.nearest import did_you_mean
+from batchup.settings.origin import Entry, Origin, Problem
+from batchup.settings.scalars import plain_value
+from batchup.settings.toml_source import KeyPath, TomlSource
+
+
+@dataclass(slots=True)
+class Settings:
+    """What was found: checked values by their path, where the last word on each came from, and problems."""
+
+    folder: Path
+    values: dict[KeyPath, Any] = field(default_factory=dict)
+    origins: dict[KeyPath, Origin] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def section(self, name: str) -> dict[str, Any]:
+        """Collect the values of one table by their names in the job; `""` for the top of the file."""
+        parents = (name,) if name else ()
+        found: dict[str, Any] = {}
+        for path, value in self.values.items():
+            setting = find_setting(path)
+            if path[:-1] == parents and setting is not None:
+                if setting.field is not None:
+                    found[field_of(path, setting)] = value
+            elif name and path[0] == name:
+                found.setdefault(path[1], {})[path[2]] = value
+        return found
+
+    def base_of(self, path: KeyPath) -> Path:
+        """Tell the folder a path setting is relative to: the job file's, or the current one for flags."""
+        return self.folder if self.origins.get(path, "file") == "file" else Path.cwd()
+
+    @property
+    def manifest_base(self) -> Path:
+        """The folder a relative manifest lies in."""
+        return self.base_of(("manifest",))
+
+
+def read_settings(
+    source: TomlSource,
+    *,
+    overrides: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Every setting from every source, the stronger last; ConfigProblem with one line for each problem."""
+    settings = Settings(source.folder)
+    _take(settings, _file_entries(source))
+    key = settings.values.get(("service", "key"), "env:EACHLABS_API_KEY")
+    _take(settings, environment_entries(environ or {}, key_variable=key.removeprefix("env:")))
+    _take(settings, _flag_entries(overrides or {}))
+    _cross_check(settings, source)
+    if settings.problems:
+        raise ConfigProblem("\n".join(map(str, settings.problems)))
+    _make_absolute(settings)
+    return settings
+
+
+def _take(settings: Settings, entries: Iterable[Entry | Problem]) -> None:
+    for entry in entries:
+        if isinstance(entry, Problem):
+            settings.problems.append(entry)
+            continue
+        try:
+            settings.values[entry.path] = _checked(entry)
+            settings.origins[entry.path] = entry.origin
+        except ValueError as problem:
+            settings.problems.append(Problem(entry.where, ".".join(entry.path), str(problem)))
+
+
+def _checked(entry: Entry) -> Any:
+    setting = find_setting(entry.path)
+    if setting is None:
+        raise ValueError(_unknown(entry.path))
+    raw = entry.value
+    if entry.origin != "file" and isinstance(raw, str) and not setting.is_text:
+        raw = plain_value(raw)
+    value = setting.read(raw)
+    if value is not None:
+        setting.check(value)
+    return value
+
+
+def _file_entries(source: TomlSource) -> Iterator[Entry | Problem]:
+    problems = list(_walk(source, source.values, ()))
+    yield from sorted(problems, key=lambda entry: int(entry.where.rpartition(":")[2]))
+
+
+def _walk(source: TomlSource, table: Mapping[str, Any], parents: KeyPath) -> Iterator[Entry | Problem]:
+    for key, value in table.items():
+        path = (*parents, key)
+        is_table = path in FREE or (not parents and key in SECTIONS)
+        if is_table and isinstance(value, dict):
+            yield from _walk(source, value, path)
+        elif is_table:
+            yield Problem(source.where(path), ".".join(path), "expected a table")
+        elif not parents and key in NOT_BUILT:
+            yield Problem(source.where(path), f"[{key}]", "not built yet")
+        else:
+            yield Entry(path, value, source.where(path), "file")
+
+
+def _flag_entries(overrides: Mapping[str, object]) -> Iterator[Entry]:
+    for dotted, value in overrides.items():
+        if value is not None:
+            path = tuple(dotted.split(".", 2))
+            yield Entry(path, value, "--" + path[-1].replace("_", "-"), "flag")
+
+
+def _unknown(path: KeyPath) -> str:
+    *parents, key = path
+    section = ".".join(parents)
+    if not section:
+        top = [known for known in SETTINGS if "." not in known]
+        elsewhere = [known for known in SETTINGS if known.rpartition(".")[2] == key]
+        if elsewhere:
+            return f"unknown key; it belongs under [{elsewhere[0].rpartition('.')[0]}]"
+        return f"unknown key{did_you_mean(key, [*top, *SECTIONS])}"
+    mates = [known.rpartition(".")[2] for known in SETTINGS if known.rpartition(".")[0] == section]
+    mates += [table[-1] for table in FREE if table[:-1] == (section,)]
+    hint = did_you_mean(key, mates)
+    others = [known for known in SETTINGS if known.rpartition(".")[2] == key]
+    if not hint and others:
+        home = others[0].rpartition(".")[0]
+        return f"unknown key; it belongs {f'under [{home}]' if home else 'at the top of the file'}"
+    return f"unknown key{hint}"
+
+
+def _cross_check(settings: Settings, source: TomlSource) -> None:
+    for key, example in (("manifest", "products.jsonl"), ("model", "each-upscaler")):
+        is_named = (key,) in settings.values or any(problem.key == key for problem in settings.problems)
+        if not is_named:
+            settings.problems.append(
+                Problem(source.label, key, f'missing; add a line such as {key} = "{example}"')
+            )
+    url = settings.values.get(("service", "url"), "a real one")
+    stray = [path for path in settings.values if path[0] == "simulator"]
+    has_bad_url = any(problem.key == "service.url" for problem in settings.problems)
+    if stray and url != "simulator" and not has_bad_url:
+        where = source.where(("simulator",)) if settings.origins[stray[0]] == "file" else "environment"
+        settings.problems.append(
+            Problem(where, "[simulator]", 'is only for [service] url = "simulator"; remove one of them')
+        )
+
+
+def _make_absolute(settings: Settings) -> None:
+    values = settings.values
+    if folder := values.get(("output", "dir")):
+        values["output", "dir"] = settings.base_of(("output", "dir")) / Path(folder).expanduser()
+    key = values.get(("service", "key"), "")
+    if key.startswith("file:"):
+        file = Path(key.removeprefix("file:")).expanduser()
+        values["service", "key"] = f"file:{settings.base_of(('service', 'key')) / file}"
+    if url := values.get(("service", "url")):
+        values["service", "url"] = url.rstrip("/")

@@ -1,0 +1,77 @@
+"""Pictures: looked at, made larger, drawn where there is none; all of it is work for a thread."""
+
+import hashlib
+import io
+
+from PIL import Image
+
+_FORMATS = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP"}
+DRAWN_SIZE = (96, 64)
+"""Width and height of what is drawn."""
+
+_ACCEPTED = ("PNG", "JPEG", "WEBP", "GIF")
+
+
+class PictureError(ValueError):
+    """The bytes are no whole image."""
+
+
+class TooLargeError(PictureError):
+    """The image would have more pixels than are allowed, or none."""
+
+
+def media_type(extension: str) -> str:
+    """Return the Content-Type of an output with this extension."""
+    return f"image/{_FORMATS[extension].lower()}"
+
+
+def check_size(size: tuple[int, int], scale: float, max_pixels: int) -> None:
+    """Raise TooLargeError where an image of this width and height cannot be scaled so."""
+    width, height = size
+    larger = max(scale, 1.0)
+    # A scale may be any number, a huge or a negative one too; what is below half a pixel is none.
+    if min(size) * scale <= 0.5 or width * larger * height * larger > max_pixels:
+        raise TooLargeError(f"{width} × {height} pixels cannot be scaled by {scale:g}")
+
+
+def check(data: bytes, scale: float, max_pixels: int) -> None:
+    """Raise PictureError unless this is a whole image, TooLargeError if it outgrows `max_pixels`."""
+    _open(data, scale, max_pixels)
+
+
+def upscale(data: bytes, scale: float, extension: str, max_pixels: int) -> bytes:
+    """Return the image `scale` times as wide and high, encoded as `extension` says."""
+    image = _open(data, scale, max_pixels)
+    larger = image.resize(_scaled(image, scale), Image.Resampling.LANCZOS)
+    encoded = io.BytesIO()
+    larger.save(encoded, _FORMATS[extension])
+    return encoded.getvalue()
+
+
+def draw(address: str) -> bytes:
+    """Draw the picture that stands for an address nobody may visit: a gradient of its own, in PNG."""
+    colours = hashlib.sha256(address.encode()).digest()
+    ramp = Image.linear_gradient("L").resize(DRAWN_SIZE)
+    bands = [
+        ramp.rotate(90 * turn, expand=True)
+        .resize(DRAWN_SIZE)
+        .point([(low + (high - low) * level // 255) % 256 for level in range(256)])
+        for turn, low, high in zip(colours[:3], colours[3:6], colours[6:9], strict=True)
+    ]
+    encoded = io.BytesIO()
+    Image.merge("RGB", bands).save(encoded, "PNG")
+    return encoded.getvalue()
+
+
+def _open(data: bytes, scale: float, max_pixels: int) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(data), formats=_ACCEPTED)
+        check_size(image.size, scale, max_pixels)
+        image.load()
+    except (OSError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
+        raise PictureError(f"this is no image: {problem}") from problem
+    return image if image.mode in {"L", "RGB"} else image.convert("RGB")
+
+
+def _scaled(image: Image.Image, scale: float) -> tuple[int, int]:
+    return round(image.width * scale), round(image.height * scale)

@@ -1,0 +1,142 @@
+"""A folder of images, or a glob: what is taken, in which order, and under which id."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from batchup.edge.manifest import Reject, Row, count_rows, read_manifest
+from batchup.job import Job
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def read(folder: Path, manifest: str, more: str = "") -> list[Row | Reject]:
+    job = Job.from_toml(f"manifest = '{manifest}'\nmodel = 'each-upscaler'\n{more}", base=folder)
+    found = list(read_manifest(job))
+    assert count_rows(job) == len(found)
+    return found
+
+
+def names(rows: list[Row | Reject]) -> list[str | None]:
+    return [row.id for row in rows]
+
+
+def test_a_folder_is_read_to_its_depth_in_order(tmp_path: Path) -> None:
+    """Images of a folder and those below it are rows, sorted, with their relative path as the id."""
+    touch(
+        tmp_path,
+        "in/b.JPG",
+        "in/a/z.png",
+        "in/a/a.webp",
+        "in/c.jpeg",
+        "in/notes.txt",
+        "in/.hidden.jpg",
+        "in/a/._z.png",
+    )
+    touch(tmp_path, "in/.thumbs/x.jpg")
+    assert read(tmp_path, "in") == [
+        Row(1, "a/a.webp", {"image": "a/a.webp"}),
+        Row(2, "a/z.png", {"image": "a/z.png"}),
+        Row(3, "b.JPG", {"image": "b.JPG"}),
+        Row(4, "c.jpeg", {"image": "c.jpeg"}),
+    ]
+
+
+def test_pictures_that_no_model_takes_are_rejects(tmp_path: Path) -> None:
+    """A picture of a format that the service does not take is rejected by name, not passed over."""
+    touch(tmp_path, "in/a.heic", "in/b.jpg")
+    assert read(tmp_path, "in") == [
+        Reject(
+            1,
+            "a.heic",
+            "unsupported_image",
+            "The service takes no HEIC: convert a.heic to JPEG, PNG or WebP.",
+        ),
+        Row(2, "b.jpg", {"image": "b.jpg"}),
+    ]
+
+
+def test_names_that_are_no_text_or_no_id_are_rejects(tmp_path: Path) -> None:
+    """A file whose name is not UTF-8 or has control characters is rejected with a printable message."""
+    (tmp_path / "in").mkdir()
+    for raw in (b"\xff.jpg", b"a\nb.jpg", b"ok.jpg"):
+        (tmp_path / "in" / os.fsdecode(raw)).touch()
+    rows = read(tmp_path, "in")
+    assert sorted(row.kind for row in rows if isinstance(row, Reject)) == ["bad_id", "encoding"]
+    assert all(row.message.isprintable() for row in rows if isinstance(row, Reject))
+    assert "ok.jpg" in names(rows)
+
+
+def test_the_outputs_of_the_job_are_never_its_inputs(tmp_path: Path) -> None:
+    """Images that the job itself has saved are passed over, wherever its output folder lies."""
+    touch(tmp_path, "a.jpg", "batch.out/images/a.jpg.png", "batch.out/uploads/b.png")
+    assert names(read(tmp_path, ".")) == ["a.jpg"]
+    assert names(read(tmp_path, "**/*.*g")) == ["a.jpg"]
+    touch(tmp_path, "o/images/x.png", "o/c.jpg", "o/d/e.jpg")
+    assert names(read(tmp_path, "o", "[output]\ndir = 'o'")) == ["c.jpg", "d/e.jpg"]
+    assert names(read(tmp_path, "o/**/*.*", "[output]\ndir = '.'")) == ["c.jpg", "d/e.jpg", "images/x.png"]
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    """A link to an image or a folder is followed, one back to a folder above and a dead one are not."""
+    touch(tmp_path, "other/x.jpg", "in/a/b.jpg")
+    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "a" / "up").symlink_to(tmp_path / "in" / "a")
+    (tmp_path / "in" / "other").symlink_to(tmp_path / "other")
+    (tmp_path / "in" / "one.jpg").symlink_to(tmp_path / "other" / "x.jpg")
+    (tmp_path / "in" / "dead.jpg").symlink_to(tmp_path / "none.jpg")
+    assert names(read(tmp_path, "in")) == ["a/b.jpg", "one.jpg", "other/x.jpg"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list everything")
+def test_a_folder_that_cannot_be_listed_is_a_reject(tmp_path: Path) -> None:
+    """A folder without permission is named in a reject, and its neighbours are read."""
+    touch(tmp_path, "in/a/x.jpg", "in/b.jpg")
+    (tmp_path / "in" / "a").chmod(0)
+    rows = read(tmp_path, "in")
+    (tmp_path / "in" / "a").chmod(0o700)
+    assert [type(row) for row in rows] == [Reject, Row]
+
+
+def test_a_folder_that_goes_away_is_a_reject(tmp_path: Path) -> None:
+    """A folder that is taken away while its neighbours are read is named in a reject."""
+    touch(tmp_path, "in/a.jpg", "in/b/x.jpg", "in/c.jpg")
+    rows = read_manifest(Job.from_toml("manifest = 'in'\nmodel = 'each-upscaler'", base=tmp_path))
+    assert next(rows) == Row(1, "a.jpg", {"image": "a.jpg"})
+    (tmp_path / "in/b/x.jpg").unlink()
+    (tmp_path / "in/b").rmdir()
+    gone, last = rows
+    assert isinstance(gone, Reject)
+    assert (gone.line, gone.kind) == (2, "missing_file")
+    assert gone.message.endswith("in/b cannot be listed: No such file or directory.")
+    assert last == Row(3, "c.jpg", {"image": "c.jpg"})
+
+
+def test_an_empty_folder_has_no_rows(tmp_path: Path) -> None:
+    """A folder without images is no problem: tonight there is nothing to do."""
+    touch(tmp_path, "in/readme.txt")
+    assert read(tmp_path, "in") == []
+
+
+def test_a_glob_takes_the_images_it_matches(tmp_path: Path) -> None:
+    """A pattern's images are rows, sorted, with ids relative to the last folder before its first sign."""
+    touch(tmp_path, "in/x/b.jpg", "in/x/a.jpg", "in/y/deep/c.jpg", "in/y/d.png", "in/x/.h.jpg", "in/x/t.txt")
+    assert names(read(tmp_path, "in/x/*.jpg")) == ["a.jpg", "b.jpg"]
+    assert names(read(tmp_path, "in/*/*")) == ["x/a.jpg", "x/b.jpg", "y/d.png"]
+    assert names(read(tmp_path, "in/**/*.jpg")) == ["x/a.jpg", "x/b.jpg", "y/deep/c.jpg"]
+    assert names(read(tmp_path, str(tmp_path / "in/[x]/a.jp?"))) == ["x/a.jpg"]
+    assert read(tmp_path, "in/*.gif") == []
+    assert read(tmp_path, "in/x/a*.jpg") == [Row(1, "a.jpg", {"image": "a.jpg"})]
+
+
+def test_signs_of_a_pattern_in_real_names_are_names(tmp_path: Path) -> None:
+    """A folder that exists is that folder, whatever characters it and those above it are named with."""
+    touch(tmp_path, "job [1]/in [2]/a.jpg")
+    assert names(read(tmp_path / "job [1]", "in [2]")) == ["a.jpg"]
+    touch(tmp_path, "job [1]/in/a.jpg")
+    assert names(read(tmp_path / "job [1]", "in/*.jpg")) == ["a.jpg"]

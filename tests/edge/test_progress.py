@@ -1,0 +1,301 @@
+"""Printers of progress: each shows the same figures, and none can end a run."""
+
+import fcntl
+import io
+import os
+import pty
+import re
+import select
+import struct
+import termios
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import replace
+from typing import TextIO
+
+import pytest
+
+from batchup.core.tally import Snapshot
+from batchup.edge.progress import (
+    BarPrinter,
+    LinePrinter,
+    Printer,
+    SafeStream,
+    SilentPrinter,
+    describe,
+    duration,
+    make_printer,
+)
+
+SNAPSHOT = Snapshot(
+    elapsed_s=60.0,
+    total=24,
+    saved=10,
+    failed=1,
+    held=0,
+    in_doubt=0,
+    rejected=1,
+    skipped=2,
+    duplicates=0,
+    in_flight=7,
+    saving=2,
+    per_minute=10.52,
+    eta_s=75.4,
+    requests_last_minute=58,
+    rate_limit=60,
+    spend_usd=0.1,
+    job_spend_usd=0.3,
+    note=None,
+)
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        """Return what it was set to."""
+        return self.now
+
+
+@contextmanager
+def terminal(columns: int = 120) -> Iterator[tuple[TextIO, int]]:
+    """Open a real terminal: the stream that writes to it, and the descriptor that sees what arrives."""
+    screen, writer = pty.openpty()
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with os.fdopen(writer, "w", encoding="utf-8") as stream:
+        try:
+            yield stream, screen
+        finally:
+            os.close(screen)
+
+
+def seen(screen: int) -> str:
+    """Return what has arrived on the screen since the last look."""
+    arrived = b""
+    while select.select([screen], [], [], 0)[0]:
+        arrived += os.read(screen, 1 << 16)
+    return arrived.decode()
+
+
+def test_the_line_says_how_the_run_stands() -> None:
+    """All figures that matter are there, in the service's time, and rare ones unless they are nought."""
+    assert describe(SNAPSHOT) == (
+        "12/24, 7 in flight, 1 failed, 10.5/min, ETA 1:15, 58/60 req/min, $0.10, 2 saving, 1 rejected"
+    )
+    bare = replace(
+        SNAPSHOT,
+        total=None,
+        saving=0,
+        rejected=0,
+        held=1,
+        in_doubt=3,
+        eta_s=None,
+        rate_limit=None,
+        note="no credit",
+    )
+    assert describe(bare) == (
+        "12/?, 7 in flight, 1 failed, 10.5/min, ETA ?, 58 req/min, $0.10, 3 in doubt, 1 held, no credit"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "?"), (0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00"), (90_061, "25:01:01")],
+)
+def test_lengths_are_readable(seconds: float | None, text: str) -> None:
+    """A length is minutes and seconds, with hours as soon as there are some."""
+    assert duration(seconds) == text
+
+
+def test_a_stream_that_is_no_terminal_gets_few_lines() -> None:
+    """The first line comes after ten seconds, then at most one a minute, and one at the end."""
+    stream, clock = io.StringIO(), Clock()
+    printer = make_printer(quiet=False, stream=stream, clock=clock)
+    for now in range(100, 241):
+        clock.now = float(now)
+        printer.show(SNAPSHOT)
+    assert stream.getvalue().count("\n") == 3
+    printer.say("careful")
+    printer.close(SNAPSHOT)
+    assert stream.getvalue().splitlines()[3:] == ["careful", describe(SNAPSHOT)]
+    assert "\r" not in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_without_progress_only_what_matters_is_printed() -> None:
+    """Warnings and the end are printed, and no line on the way."""
+    stream, clock = io.StringIO(), Clock()
+    printer = make_printer(quiet=False, progress=False, stream=stream, clock=clock)
+    clock.now = 1e9
+    printer.show(SNAPSHOT)
+    printer.say("careful")
+    printer.close()
+    assert stream.getvalue() == "careful\n"
+
+
+def test_quiet_is_quiet() -> None:
+    """A quiet run prints nothing at all."""
+    stream = io.StringIO()
+    printer = make_printer(quiet=True, stream=stream)
+    printer.show(SNAPSHOT)
+    printer.say("careful")
+    printer.close(SNAPSHOT)
+    assert isinstance(printer, SilentPrinter)
+    assert stream.getvalue() == ""
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal the bar shows the figures, and a line said stands above it, untorn."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    with terminal() as (stream, screen):
+        printer = make_printer(quiet=False, stream=stream)
+        assert isinstance(printer, BarPrinter)
+        printer.show(SNAPSHOT)
+        text = seen(screen)
+        assert describe(SNAPSHOT) in text
+        assert "█" in text
+        assert "\x1b[32m" in text
+        printer.say("careful")
+        assert "\rcareful\r\n" in seen(screen)
+        printer.close(replace(SNAPSHOT, saved=22))
+        assert seen(screen).rstrip("\r").endswith("\r\n")
+
+
+def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With NO_COLOR set the bar has no colour."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    with terminal() as (stream, screen):
+        printer = make_printer(quiet=False, stream=stream)
+        printer.show(SNAPSHOT)
+        text = seen(screen)
+        printer.close()
+    assert "24" in text
+    assert "\x1b[3" not in text
+
+
+@pytest.mark.parametrize(("columns", "last"), [(40, "7 in flight"), (80, "58/60 req/min")])
+def test_a_narrow_terminal_is_not_overrun(monkeypatch: pytest.MonkeyPatch, columns: int, last: str) -> None:
+    """The line is cut to the terminal's width, what matters least at its end; 80 columns hold what counts."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    with terminal(columns) as (stream, screen):
+        printer = make_printer(quiet=False, stream=stream)
+        printer.show(SNAPSHOT)
+        text = seen(screen)
+        printer.close()
+    assert max(len(part) for part in re.split(r"[\r\n]", re.sub(r"\x1b\[\w+", "", text))) <= columns
+    assert last in text
+
+
+def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that cannot draw is treated as a file."""
+    monkeypatch.setenv("TERM", "dumb")
+    with terminal() as (stream, _):
+        assert isinstance(make_printer(quiet=False, stream=stream), LinePrinter)
+
+
+@pytest.mark.parametrize("total", [None, 0, 5])
+def test_a_total_that_is_unknown_or_wrong_does_not_stop_the_bar(total: int | None) -> None:
+    """While the items are being counted the bar is drawn all the same."""
+    with terminal() as (stream, screen):
+        printer = BarPrinter(SafeStream(stream))
+        printer.show(replace(SNAPSHOT, total=total))
+        assert f"12/{'?' if total is None else total}," in seen(screen)
+        printer.close()
+
+
+def test_the_bar_starts_no_thread() -> None:
+    """Drawing needs no thread that watches it."""
+    before = threading.active_count()
+    with terminal() as (stream, _):
+        printer = BarPrinter(SafeStream(stream))
+        printer.show(SNAPSHOT)
+        assert threading.active_count() == before
+        printer.close()
+
+
+class Broken(io.StringIO):
+    """A terminal whose other end was closed after some writes."""
+
+    def __init__(self, writes: int, error: Exception) -> None:
+        super().__init__()
+        self.writes = writes
+        self.error = error
+
+    def isatty(self) -> bool:
+        """Pretend to be a terminal."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Write as long as it lasts."""
+        self.writes -= 1
+        if self.writes < 0:
+            raise self.error
+        return super().write(text)
+
+
+@pytest.mark.parametrize("writes", range(4))
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(5, "lost"), ValueError("closed")])
+@pytest.mark.parametrize("kind", [BarPrinter, LinePrinter])
+def test_a_broken_stream_ends_nothing(
+    writes: int, error: Exception, kind: type[BarPrinter] | type[LinePrinter]
+) -> None:
+    """When nobody reads any more, printing stops and the run does not."""
+    stream = SafeStream(Broken(writes, error))
+    printer: Printer = kind(stream)
+    for _ in range(3):
+        printer.show(SNAPSHOT)
+        printer.say("careful")
+    printer.close(SNAPSHOT)
+    assert not stream.is_on
+
+
+def test_a_closed_stream_is_no_terminal() -> None:
+    """A stream that was closed before the run began is taken as it is."""
+    stream = io.StringIO()
+    stream.close()
+    printer = make_printer(quiet=False, stream=stream)
+    printer.say("careful")
+    printer.close(SNAPSHOT)
+    with pytest.raises(OSError, match="closed"):
+        SafeStream(stream).fileno()
+
+
+def test_a_missing_standard_error_is_silent() -> None:
+    """A process that was started without a standard error has nobody to talk to."""
+    with redirect_stderr(None):
+        assert isinstance(make_printer(quiet=False), SilentPrinter)
+
+
+def test_lines_can_be_said_before_the_bar_is_there() -> None:
+    """A warning that comes before the first figures is printed at once, and so is an end without any."""
+    with terminal() as (stream, screen):
+        printer = BarPrinter(SafeStream(stream))
+        printer.say("careful")
+        printer.close()
+        assert seen(screen) == "careful\r\n"
+
+
+def test_what_the_service_says_cannot_move_the_cursor() -> None:
+    """Control characters of a message are shown as such and not obeyed."""
+    stream = io.StringIO()
+    make_printer(quiet=False, stream=stream).say("a\x1b[2Jb\rc\nd")
+    assert (
+        stream.getvalue()
+        == "a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}c\N{REPLACEMENT CHARACTER}d\n"
+    )
+
+
+def test_a_stream_without_the_letters_gets_question_marks() -> None:
+    """A message that the terminal's encoding cannot spell is shown as well as it goes."""
+    raw = io.BytesIO()
+    with io.TextIOWrapper(raw, encoding="ascii") as stream:
+        printer = make_printer(quiet=False, stream=stream)
+        printer.say("Größe")
+        printer.say("more")
+        assert raw.getvalue() == b"Gr??e\nmore\n"
