@@ -85,8 +85,10 @@ class Feeder:
         item = await anyio.to_thread.run_sync(self.maker.finish, draft)
         if isinstance(item, Reject):
             self._reject(item)
-        else:
-            self._decide(item, known)
+            return
+        if known is not None and known.state not in _COUNTED:  # it may have moved on while this was awaited
+            known = self.checkpoint.remembered([item.id])[item.id]
+        self._decide(item, known)
 
     def _decide(self, item: Item, known: Remembered | None) -> None:
         decision = decide(

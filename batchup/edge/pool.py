@@ -106,12 +106,12 @@ class Pool:
 
     async def _loop(self) -> None:
         while not self._is_broken:
-            now = self.tools.clock.now()
-            choice = self.batch.choose(now, self.tools.gate.free(self.tools.clock.monotonic()))
+            now, permits = self.tools.clock.now(), self.tools.gate.free(self.tools.clock.monotonic())
+            choice = self.batch.choose(now, permits)
             if isinstance(choice, Done):
                 break
             if isinstance(choice, Wait):
-                await self._wait(choice, now)
+                await self._wait(choice, now, permits)
             else:
                 await self._begin(choice)
 
@@ -187,14 +187,14 @@ class Pool:
                 known = self.tools.checkpoint.known_predictions([row[0] for row in answer.rows])
             self.feed(Answered(request, answer, wire.service_offset_s(raw, unix), known))
 
-    async def _wait(self, wait: Wait, now: float) -> None:
+    async def _wait(self, wait: Wait, now: float, permits: int) -> None:
         """Sleep until the core may answer otherwise: an instant, an event or a permit."""
         clock, gate = self.tools.clock, self.tools.gate
         nap = LONGEST_NAP_S
         if wait.until is not None:
             nap = min(nap, clock.real_s(wait.until - now))
         monotonic = clock.monotonic()
-        if gate.free(monotonic) < 1:
+        if permits < 1:
             nap = min(nap, gate.next_at(monotonic) - monotonic)
         with anyio.move_on_after(max(0.0, nap)):
             await self._news.wait()

@@ -20,6 +20,10 @@ _FIELDS = (
 )
 
 
+_LATE_S = 2.0
+"""How long before now an instant may lie that is asked about, in real seconds: a create may trickle in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """One accepted create; instants are wall seconds, `duration_s` service seconds, `cost` USD."""
@@ -86,8 +90,9 @@ class Book:
 
     def in_flight(self, at: float) -> int:
         """Return how many have been created and have not ended at this instant."""
-        self._running = {name: ended_at for name, ended_at in self._running.items() if ended_at > at}
-        return len(self._running)
+        kept_at = at - _LATE_S
+        self._running = {name: ended_at for name, ended_at in self._running.items() if ended_at > kept_at}
+        return sum(ended_at > at for ended_at in self._running.values())
 
     def is_bought(self, content: str, now: float) -> bool:
         """Tell whether the same has been accepted before and has not ended badly."""

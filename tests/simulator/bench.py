@@ -72,12 +72,13 @@ class Bench:
         return dict(answer)
 
     async def end(self, name: str) -> dict[str, Any]:
-        """Poll until the prediction has ended, and return it."""
-        while True:
-            prediction = await self.poll(name)
-            if prediction["status"] in ENDS:
-                return prediction
-            await asyncio.sleep(0.005)
+        """Poll until the prediction has ended, and return it; TimeoutError after 5 s."""
+        async with asyncio.timeout(5):
+            while True:
+                prediction = await self.poll(name)
+                if prediction["status"] in ENDS:
+                    return prediction
+                await asyncio.sleep(0.005)
 
     async def download(self, url: str) -> tuple[int, bytes, str]:
         """GET an address: status, bytes, Content-Type."""

@@ -114,6 +114,18 @@ def test_creates_sent_at_one_moment_are_all_counted() -> None:
         assert (found["creates"], found["throttled"], found["max_in_flight"]) == (10, 2, 11)
 
 
+def test_a_create_is_judged_as_of_its_first_byte() -> None:
+    """A create that began to arrive while the cap was full is refused, though a place is free at its end."""
+    with running("--durations", "fixed:400ms", "--concurrency", "1") as service, connect(service) as slow:
+        exchange(service, create(1))
+        slow.sendall(create(2)[:20])
+        time.sleep(0.5)
+        assert stats(service)["in_flight"] == 0
+        slow.sendall(create(2)[20:])
+        assert slow.recv(65536).startswith(b"HTTP/1.1 429 ")
+        assert stats(service)["max_in_flight"] == 2
+
+
 def test_a_client_that_dies_before_its_answer_is_counted_and_billed() -> None:
     """A create whose sender is gone before the answer has happened all the same."""
     with running() as service:

@@ -6,7 +6,7 @@ from batchup.core.messages import Accepted, Command, Create, Keep, Note, Problem
 from batchup.core.reactions import doubts, intake
 from batchup.core.reactions.ending import end, fail, weigh
 from batchup.core.retry import COST_THROTTLE
-from batchup.core.states import Move, State
+from batchup.core.states import Move
 from batchup.core.verdicts import Verdict
 from batchup.core.work import Work
 from batchup.errors import DataProblem
@@ -17,10 +17,10 @@ ALL_REFUSED_COUNT = 20  # the first so many items all refused: the job is wrong,
 def on_sent(board: Board, request: Create, now: float) -> list[Command]:
     """The intent is recorded, with a hash of each value that is sent, before the create goes out."""
     work = board.works[request.item_id]
-    if work.state is State.BACKING_OFF:
-        board.backing_off = [entry for entry in board.backing_off if entry[1] != request.item_id]
-    else:
+    if request.item_id in board.prepared:
         board.prepared.remove(request.item_id)
+    else:
+        board.backing_off = [entry for entry in board.backing_off if entry[1] != request.item_id]
     hashes = {key: value_hash(value) for key, value in request.input.items()}
     keep = board.move(work, Move.SUBMIT, now, attempt=request.attempt, hashes=hashes, sent_at=now)
     work.attempt, work.attempts_left = request.attempt, work.attempts_left - 1

@@ -39,7 +39,7 @@ def resume(board: Board, work: Work, now: float) -> list[Command]:
         case "resubmit":
             return [_clear(board, work, now)]
         case _:
-            work.next_poll_at = now + FIRST_LOOK_S
+            work.next_poll_at = max(now, work.sent_at + FIRST_LOOK_S)
             return []
 
 

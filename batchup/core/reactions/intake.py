@@ -5,7 +5,7 @@ import heapq
 from batchup.core.board import Board, Upload
 from batchup.core.messages import Command, ItemCounted, ItemRead, ItemRestored, KeepUpload
 from batchup.core.reactions import doubts, saving
-from batchup.core.states import MAY_BE_RUNNING, Move, State
+from batchup.core.states import MAY_BE_RUNNING, UNSETTLED, Move, State
 from batchup.core.work import Work
 
 
@@ -20,6 +20,8 @@ def on_read(board: Board, event: ItemRead, now: float) -> list[Command]:
             if known.state is State.READY:
                 make_ready(board, known)
         return []
+    if event.was in UNSETTLED:
+        return []  # restored, and at its end in this run already
     left = board.policy.max_attempts if event.attempts_left is None else event.attempts_left
     work = Work(item, event.was, event.attempts, attempts_left=left)
     board.works[item.id] = work
