@@ -10,7 +10,7 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import SystemRandom
@@ -21,7 +21,6 @@ import anyio.to_thread
 
 from batchup.core.batch import Batch
 from batchup.core.board import Board
-from batchup.core.choice import can_create_ever
 from batchup.core.items import Outcome
 from batchup.core.policy import Policy
 from batchup.core.summary import Summary, finished_code, finished_reason
@@ -137,7 +136,8 @@ async def _run(job: Job, options: RunOptions, stopper: Stopper) -> Summary:
         if options.strict:
             await anyio.to_thread.run_sync(_refuse_bad_rows, job)
         with _output_folder(job), RunLock(job.output.dir, run_id):
-            summary, error = await _Session(job, options, run_id, key, started_at).run(stopper)
+            async with _signals(stopper, options):
+                summary, error = await _Session(job, options, run_id, key, started_at).run(stopper)
     except BatchupError as problem:
         if problem.summary is None:
             wall_s = time.monotonic() - started_at
@@ -149,6 +149,24 @@ async def _run(job: Job, options: RunOptions, stopper: Stopper) -> Summary:
         error.summary = summary
         raise error
     return summary
+
+
+@asynccontextmanager
+async def _signals(stopper: Stopper, options: RunOptions) -> AsyncIterator[None]:
+    """Listen to signals for as long as the block lasts, if asked to: the opening and the closing too."""
+    if not options.handle_signals:
+        yield
+        return
+    problem: BatchupError | None = None
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(watch_signals, stopper.leave, stopper.abort)
+        try:
+            yield
+        except BatchupError as error:
+            problem = error  # taken out of the group, which would wrap it
+        tasks.cancel_scope.cancel()
+    if problem is not None:
+        raise problem
 
 
 def read_manifest_head(job: Job) -> None:
@@ -208,7 +226,10 @@ class _Session:
                 await self._drive(pool, feeder, reporter, stopper)
             finally:
                 stopper.pool = None
-            results.bring_up_to_date(tools.checkpoint, job.output.dir)
+            try:
+                results.bring_up_to_date(tools.checkpoint, job.output.dir)
+            except BatchupError as error:
+                pool.error = pool.error or error
             summary = self._summary(pool, feeder, stopper)
             picture = reporter.picture(pool, job.limits.rate)
             reporter.write_status(picture, summary)
@@ -284,14 +305,14 @@ class _Session:
         )
 
     async def _drive(self, pool: Pool, feeder: Feeder, reporter: Reporter, stopper: Stopper) -> None:
-        """Run the pool with its companions: signals, progress, the count of rows, the deadline."""
+        """Run the pool with its companions: progress, the count of rows, the deadline."""
+        restored = pool.tools.checkpoint.unsettled()
+        if self.job.simulator is not None:  # embedded, it is at another address in each run
+            restored = [replace(event, urls=()) for event in restored]
         async with anyio.create_task_group() as companions:
-            if self.options.handle_signals:
-                await companions.start(watch_signals, stopper.leave, stopper.abort)
             companions.start_soon(reporter.show, pool, self.job.limits.rate)
             companions.start_soon(self._count, reporter)
             companions.start_soon(self._stop_in_time, pool)
-            restored = pool.tools.checkpoint.unsettled()
             await pool.run(restored, feeder.run, is_stopped=stopper.is_asked)
             companions.cancel_scope.cancel()
 
@@ -312,9 +333,11 @@ class _Session:
             tally,
             is_past_deadline=board.is_past_deadline(now),
             is_item_limited=feeder.is_limited,
-            is_broke=not can_create_ever(board, now),
+            is_broke=not board.can_afford_one(),
         )
         code = finished_code(tally)
+        if code in (0, 3) and not feeder.is_complete:
+            code, reason = 75, "deadline" if board.is_past_deadline(now) else "spend_limit"
         if pool.error is not None:
             reason, code = pool.error.reason, pool.error.exit_code
         elif stopper.is_asked:

@@ -6,8 +6,7 @@ from batchup.core.summary import Summary
 from batchup.job import Job
 
 _NEXT = {
-    "finished": None,
-    "nothing_to_do": None,
+    "finished": "some are running or not fetched yet; the same command continues",
     "signal": "stopped; the same command continues",
     "deadline": "the time was up; the same command continues",
     "item_limit": "as many items as --limit allows; the same command continues",
@@ -35,7 +34,7 @@ def closing_words(summary: Summary, job: Job, path: Path) -> list[str]:
     if summary.failed or summary.held or summary.in_doubt:
         lines.append(f"what failed and why: {job.output.dir / 'results.jsonl'}")
     then = _NEXT.get(summary.reason)
-    if then:
+    if then and (summary.outstanding or summary.reason != "finished"):
         lines.append(f"{then}: batchup run {path}")
     return lines
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG, JOB_FILE, Instant, Length
 from batchup.core.summary import Summary
-from batchup.errors import BatchupError, UsageProblem
+from batchup.errors import BatchupError, InternalProblem, UsageProblem
 from batchup.job import Job
 
 EPILOG = """\b
@@ -37,7 +37,24 @@ Examples:
 """
 
 
-@click.command(name="run", epilog=EPILOG)
+class RunCommand(click.Command):
+    """Prints the summary too when the command line itself is wrong."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the command line."""
+        given = list(args)  # click empties it
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError:
+            if "--json" in given:
+                path = next((Path(word) for word in given if word.endswith(".toml")), Path())
+                _print_json(_nothing(path, UsageProblem.reason, UsageProblem.exit_code))
+            raise
+
+
+@click.command(name="run", cls=RunCommand, epilog=EPILOG)
 @JOB_FILE
 @click.option("--manifest", metavar="PATH", help="Use this manifest instead of the job's.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N outstanding items.")
@@ -88,31 +105,61 @@ def command(job: Path, **flags: Any) -> None:
 
 
 def _run(path: Path, flags: Mapping[str, Any]) -> Summary:
+    """Run the job; whatever ends it, the summary is printed if it was asked for."""
+    summary = _nothing(path, InternalProblem.reason, InternalProblem.exit_code)
+    try:
+        _catch_signals()
+        summary = _run_job(path, flags)
+    except BatchupError as problem:
+        summary = problem.summary or _nothing(path, problem.reason, problem.exit_code)
+        raise
+    except KeyboardInterrupt as interruption:
+        number = interruption.number if isinstance(interruption, Interrupted) else signal.SIGINT
+        summary = _nothing(path, "signal", 128 + number)
+    finally:
+        if flags["as_json"]:
+            _print_json(summary)
+    return summary
+
+
+def _run_job(path: Path, flags: Mapping[str, Any]) -> Summary:
     from batchup import api  # noqa: PLC0415 -h stays quick
     from batchup.edge.progress import make_printer  # noqa: PLC0415 -h stays quick
 
-    try:
-        job = Job.load(path, overrides=_overrides(flags))
-        printer = make_printer(quiet=flags["quiet"], progress=not flags["no_progress"])
-        summary = api.run_sync(
-            job,
-            limit=flags["limit"],
-            max_duration_s=_max_duration_s(flags),
-            rerun_failed=flags["rerun_failed"],
-            strict=flags["strict"],
-            handle_signals=True,
-            log_level=flags["log_level"],
-            printer=printer,
-        )
-    except BatchupError as problem:
-        if flags["as_json"]:
-            _print_json(problem.summary or _nothing(path, problem))
-        raise
-    if flags["as_json"]:
-        _print_json(summary)
+    job = Job.load(path, overrides=_overrides(flags))
+    printer = make_printer(quiet=flags["quiet"], progress=not flags["no_progress"])
+    summary = api.run_sync(
+        job,
+        limit=flags["limit"],
+        max_duration_s=_max_duration_s(flags),
+        rerun_failed=flags["rerun_failed"],
+        strict=flags["strict"],
+        handle_signals=True,
+        log_level=flags["log_level"],
+        printer=printer,
+    )
     if not flags["quiet"]:
         _say(_closing_words(summary, job, path))
     return summary
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal came before the run listened to signals itself."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def _catch_signals() -> None:
+    """Make a signal an exception until the run has its own way with it; an ignored one stays ignored."""
+
+    def interrupt(number: int, _frame: object) -> NoReturn:
+        raise Interrupted(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
 
 
 def _overrides(flags: Mapping[str, Any]) -> dict[str, object]:
@@ -139,8 +186,8 @@ def _max_duration_s(flags: Mapping[str, Any]) -> float | None:
     return min(lengths, default=None)
 
 
-def _nothing(path: Path, problem: BatchupError) -> Summary:
-    return Summary(job=path.stem, run="", reason=problem.reason, exit_code=problem.exit_code)
+def _nothing(path: Path, reason: str, exit_code: int) -> Summary:
+    return Summary(job=path.stem, run="", reason=reason, exit_code=exit_code)
 
 
 def _print_json(summary: Summary) -> None:

@@ -21,6 +21,7 @@ from batchup.core.messages import (
     ItemCounted,
     ItemRead,
     ItemRestored,
+    Listed,
     ListPage,
     ManifestEnded,
     Poll,
@@ -118,7 +119,7 @@ class Batch:
                 return doubts.on_inspect_answer(board, request, answer, now)
             case Presign(), Presigned() | Problem() as answer:
                 return uploads.on_answer(board, request, answer, now)
-            case ListPage(), _:
-                return doubts.on_list_answer(board, event, now)
+            case ListPage(), Listed() | Problem() as answer:
+                return doubts.on_list_answer(board, answer, event.known, now)
             case _:
                 raise TypeError(f"{type(event.answer).__name__} does not answer {type(request).__name__}")

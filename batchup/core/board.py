@@ -23,6 +23,9 @@ from batchup.core.verdicts import Kind
 from batchup.core.work import Work
 from batchup.errors import BatchupError
 
+_PERHAPS_BILLED = (State.IN_FLIGHT, State.IN_DOUBT)
+"""States an item leaves by freeing room, credit or both."""
+
 
 @dataclass(slots=True)
 class Upload:
@@ -46,7 +49,11 @@ class Listing:
     candidates: deque[str] = field(default_factory=deque)  # to be inspected
     open_count: int = 0  # inspections under way
     is_read: bool = False  # all pages were
+    is_unclear: bool = False  # a candidate could not be seen: this walk proves nothing absent
+    met: set[str] = field(default_factory=set)  # candidates of this walk, inspected or not
     foreign: set[str] = field(default_factory=set)  # inspected, and nobody's of ours
+    gone_at: dict[str, float] = field(default_factory=dict)  # when a candidate was first not found
+    trouble_count: Counter[str] = field(default_factory=Counter)  # inspections that failed, by candidate
     failure_count: int = 0
     not_before: float = 0.0
 
@@ -61,7 +68,7 @@ class Board:
     works: dict[str, Work] = field(default_factory=dict)
     unprepared: dict[str, None] = field(default_factory=dict)  # ready items that wait for an upload, in order
     prepared: deque[str] = field(default_factory=deque)  # ready items that can be created now
-    backing_off: list[tuple[float, str]] = field(default_factory=list)  # heap
+    backing_off: dict[str, float] = field(default_factory=dict)  # items by the instant their wait is over
     polls: list[tuple[float, str]] = field(default_factory=list)  # heap; entries may be stale
     uploads: dict[str, Upload] = field(default_factory=dict)
     wanted_uploads: dict[str, None] = field(default_factory=dict)  # hashes to be presigned, in order
@@ -72,7 +79,6 @@ class Board:
     open: Counter[Kind] = field(default_factory=Counter)
     saving: set[str] = field(default_factory=set)  # ids being downloaded
     running_count: int = 0  # items that may be running at the service
-    overdue_count: int = 0
     sightings: deque[Sighting] = field(default_factory=lambda: deque(maxlen=REMEMBERED_COUNT))
     presigned_count: int = 0
     service_offset_s: float = 0.0
@@ -98,7 +104,17 @@ class Board:
             self.doubtful[work.item.id] = None
         else:
             self.doubtful.pop(work.item.id, None)
+        if was in _PERHAPS_BILLED and becomes not in _PERHAPS_BILLED:
+            self.brakes.settled()
+        if work.is_overdue and becomes is not State.IN_FLIGHT:
+            work.is_overdue = False
+            self.tally.overdue -= 1
         return Keep(work.item, was, becomes, changes)
+
+    @property
+    def overdue_count(self) -> int:
+        """Items in flight for longer than their timeout."""
+        return self.tally.overdue
 
     def slots_used(self, now: float) -> int:
         """Count predictions that may be running: in flight, in doubt, held and overdue ones alike."""
@@ -145,6 +161,10 @@ class Board:
             heapq.heappop(self.polls)
         return None
 
+    def is_uploaded(self, work: Work) -> bool:
+        """Tell whether all local files of an item are at the service."""
+        return all(self.uploads[file.sha256].url is not None for file in work.item.files.values())
+
     def awaits_address(self) -> bool:
         """Tell whether a paid item waits for a poll to tell where its output is."""
         return any(work.state is State.SUCCEEDED and not work.urls for work in self.works.values())
@@ -158,21 +178,24 @@ class Board:
         return (self.works[item_id] for item_id in list(self.doubtful))
 
     def price_usd(self) -> float | None:
-        """Return what one prediction has to be reckoned at: the dearest seen; None before the first."""
-        return self.tally.dearest_usd
+        """Return what one prediction has to be reckoned at: the dearest seen; None before the first.
 
-    def can_afford_one(self, now: float) -> bool:
-        """Tell whether one more create keeps the job under `max_spend`, counting what is in flight.
+        What failed cost nothing, and says nothing of the price.
+        """
+        return self.tally.dearest_usd or None
+
+    def can_afford_one(self) -> bool:
+        """Tell whether one more create keeps the job under `max_spend`, counting what is in flight or held.
 
         Before a price is known one prediction at a time finds it out.
         """
         limit = self.policy.max_spend
         if limit is None:
             return True
-        running, price = self.slots_used(now), self.price_usd()
+        spent, price = self.tally.job_spend_usd, self.price_usd()
         if price is None:
-            return running == 0 and self.tally.job_spend_usd < limit
-        return self.tally.job_spend_usd + (running + 1) * price <= limit + 1e-9
+            return self.running_count == 0 and spent < limit
+        return spent + (self.running_count + self.tally.held + 1) * price <= limit + 1e-9
 
     def is_past_deadline(self, now: float) -> bool:
         """Tell whether a create sent now would probably land after the deadline."""

@@ -16,6 +16,7 @@ GROWTH_COUNT = 10  # accepted creates after which a shrunken cap grows by one
 BREAKER_COUNT = 3  # creates in a row whose answer is unknown
 PATIENCE_S = 1800.0  # nothing but failures for this long ends the run
 SENSELESS_COUNT = 10  # answers in a row
+_SIGNS_OF_LIFE = (Verdict.PERMANENT, Verdict.GONE, Verdict.NO_CREDIT)  # not a good answer, but a clear one
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class Brakes:
     failure_count: int = 0  # refused or unsent requests in a row
     senseless_count: int = 0
     accepted_count: int = 0  # since the cap shrank
-    last_good_at: float = 0.0
+    failing_since: float | None = None  # nothing has worked since then
     reason: str | None = None
 
     def __post_init__(self) -> None:
@@ -48,13 +49,16 @@ class Brakes:
         """Say in words why nothing is being created now, if so."""
         return self.reason if self.creates_from(now) > now else None
 
-    def worked(self, now: float) -> None:
-        """The service gave a good answer: the breaker closes."""
-        self.last_good_at = now
-        self.failure_count = self.senseless_count = self.doubt_count = 0
+    def worked(self) -> None:
+        """The service gave a good answer: an open breaker closes."""
+        self.failing_since = None
+        self.failure_count = self.senseless_count = 0
+        if self.doubt_count >= BREAKER_COUNT:
+            self.doubt_count = 0
 
     def accepted(self) -> None:
         """A create was accepted: a shrunken cap grows back, one by one."""
+        self.doubt_count = 0
         self.is_waiting_for_settle = False
         if self.cap < self.concurrency:
             self.accepted_count += 1
@@ -69,6 +73,10 @@ class Brakes:
 
     def failed(self, problem: Problem, now: float, rng: Random) -> None:
         """Take in a bad answer that concerns everybody, not only its item."""
+        if problem.verdict in _SIGNS_OF_LIFE:
+            self.worked()
+        else:
+            self.failing_since = now if self.failing_since is None else self.failing_since
         self.failure_count += 1
         self.senseless_count = self.senseless_count + 1 if problem.is_senseless else 0
         match problem.verdict:
@@ -95,7 +103,7 @@ class Brakes:
 
     def is_hopeless(self, now: float) -> bool:
         """Tell whether nothing has worked for so long that waiting on is pointless."""
-        return now - self.last_good_at >= PATIENCE_S and self.failure_count > 0
+        return self.failing_since is not None and now - self.failing_since >= PATIENCE_S
 
     def is_nonsense(self) -> bool:
         """Tell whether the service's answers have long stopped making sense."""

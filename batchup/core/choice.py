@@ -46,7 +46,8 @@ def can_create_ever(board: Board, now: float) -> bool:
         return False
     if board.running_count > board.overdue_count:
         return True  # what settles may free a slot, credit or budget
-    return board.slots_free(now) > 0 and board.can_afford_one(now)
+    has_room = board.slots_free(now) > 0 or bool(board.held_until)  # what is held gives its slot back
+    return has_room and board.can_afford_one()
 
 
 def is_finished(board: Board, now: float) -> bool:
@@ -70,7 +71,7 @@ def _create(board: Board, now: float) -> Create | None:
         or board.brakes.creates_from(now) > now
         or board.slots_free(now) < 1
         or board.is_past_deadline(now)
-        or not board.can_afford_one(now)
+        or not board.can_afford_one()
     ):
         return None
     item_id = next(_ready(board, now), None)
@@ -83,10 +84,9 @@ def _create(board: Board, now: float) -> Create | None:
 
 def _ready(board: Board, now: float) -> Iterator[str]:
     """Yield the items that can be created now: those whose backoff is over, then the prepared ones."""
-    if board.backing_off and board.backing_off[0][0] <= now:
-        yield board.backing_off[0][1]
-    if board.prepared:
-        yield board.prepared[0]
+    due = [(at, item_id) for item_id, at in board.backing_off.items() if at <= now]
+    yield from (item_id for _, item_id in sorted(due) if board.is_uploaded(board.works[item_id]))
+    yield from board.prepared
 
 
 def _presign(board: Board, now: float) -> Presign | None:
@@ -106,23 +106,21 @@ def _presign(board: Board, now: float) -> Presign | None:
 def _look_for_doubts(board: Board, now: float) -> Inspect | ListPage | None:
     """Walk the service's list while a create is in doubt, or to see whether the service is back."""
     listing = board.listing
+    if listing.not_before > now:
+        return None
     if listing.started_at is not None:
         if listing.candidates:
             return Inspect(listing.candidates[0])
-        if listing.is_read or listing.is_page_open or listing.not_before > now:
-            return None
-        return _page(board, now)
+        return None if listing.is_read or listing.is_page_open else _page(board, now)
     is_due = any(work.next_poll_at <= now for work in board.doubts())
-    if (is_due or _is_cut_off(board, now)) and listing.not_before <= now:
-        return _page(board, now)
-    return None
+    return _page(board, now) if is_due or _is_cut_off(board, now) else None
 
 
 def _is_cut_off(board: Board, now: float) -> bool:
     """Tell whether creates wait for a sign of life and nothing else is asked that could give one."""
     return (
         board.brakes.creates_from(now) == inf
-        and board.running_count == 0
+        and board.running_count == board.overdue_count
         and not board.brakes.is_out_of_credit
     )
 
@@ -150,8 +148,7 @@ def _next_instant(board: Board, now: float) -> float | None:
     work = board.next_poll()
     if work is not None:
         instants.append(work.next_poll_at)
-    if board.backing_off:
-        instants.append(board.backing_off[0][0])
+    instants += board.backing_off.values()
     instants += [work.next_poll_at for work in board.doubts()]
     instants += [board.uploads[sha256].not_before for sha256 in board.wanted_uploads]
     instants += board.held_until

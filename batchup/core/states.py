@@ -44,6 +44,7 @@ TRANSITIONS: dict[tuple[State, Move], State] = {
     (S.READY, M.SUBMIT): S.SUBMITTING,
     (S.READY, M.FAIL): S.FAILED,  # its upload is refused or never goes through
     (S.BACKING_OFF, M.SUBMIT): S.SUBMITTING,  # its backoff is over
+    (S.BACKING_OFF, M.FAIL): S.FAILED,  # its upload has to be made again and is refused
     (S.SUBMITTING, M.ACCEPT): S.IN_FLIGHT,
     (S.SUBMITTING, M.PUT_BACK): S.READY,
     (S.SUBMITTING, M.DOUBT): S.IN_DOUBT,

@@ -79,6 +79,7 @@ TABLE: Mapping[Kind, Mapping[str, Verdict]] = {
         "senseless": V.REPEAT,
         "3xx": V.ELSEWHERE,
         "401": V.KEY_REFUSED,
+        "403": V.KEY_REFUSED,
         "408": V.REPEAT,
         "429": V.THROTTLED,
         "4xx": V.GONE,

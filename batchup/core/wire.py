@@ -33,6 +33,8 @@ from batchup.core.outputs import output_urls
 from batchup.core.verdicts import Kind, Verdict, verdict
 
 PAGE = 100  # rows of a page of executions, the most the service gives
+ONE_MORE = "provider_failed"  # the kind of a failure that is worth one more attempt although said to be final
+_LATEST = 253_402_300_799.0  # the last second of the year 9999
 _SAFE_ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
 _SUCCESS = frozenset({"success", "succeeded", "completed"})
 _ERROR = frozenset({"error", "failed"})
@@ -165,19 +167,15 @@ def _prediction_failure(record: Mapping[str, Json], *, was_cancelled: bool) -> F
         return Failure("prediction_failed", words or "the prediction failed and the service does not say why")
     code = str(envelope.get("error_code") or "") or None
     message = str(envelope.get("error_message") or "") or _words(envelope) or "the prediction failed"
-    return Failure("prediction_failed", message, code, retryable=_is_retryable(envelope, code))
-
-
-def _is_retryable(envelope: Mapping[str, Json], code: str | None) -> bool:
-    """Decide by the service's own word, then by category; PROVIDER_FAILED is worth one more try."""
     classification = envelope.get("classification")
     category = str(classification.get("category", "")).upper() if isinstance(classification, dict) else ""
-    if category in _NEVER_AGAIN or "moderation" in f"{code} {envelope.get('error_message')}".lower():
-        return False
-    if code == "PROVIDER_FAILED":
-        return True
+    if category in _NEVER_AGAIN or "moderation" in f"{category} {code} {message}".lower():
+        return Failure("prediction_failed", message, code)
     said = envelope.get("retryable")
-    return said if isinstance(said, bool) else category in _AGAIN
+    if said is not True and code == "PROVIDER_FAILED":
+        return Failure(ONE_MORE, message, code, retryable=True)
+    retryable = said if isinstance(said, bool) else category in _AGAIN
+    return Failure("prediction_failed", message, code, retryable=retryable)
 
 
 def _read_presign(body: Json) -> Presigned:
@@ -218,7 +216,7 @@ def _refusal(kind: Kind, raw: Response, now_unix: float) -> Problem:
     if 300 <= raw.status < 400:
         words = f"HTTP {raw.status} to {raw.headers.get('location', 'nowhere').partition('?')[0]}"
     found = verdict(kind, str(raw.status))
-    cap = _named_cap(words) if found is Verdict.THROTTLED else None
+    cap = _named_cap(words) if kind is Kind.CREATE and found is Verdict.THROTTLED else None
     failure = Failure(f"http_{raw.status}", words, str(raw.status), retryable=found is not Verdict.PERMANENT)
     return Problem(found, failure, _retry_after(raw, record, now_unix), cap)
 
@@ -251,7 +249,7 @@ def _retry_after(raw: Response, record: Mapping[str, Json], now_unix: float) -> 
         at = _http_date(text)
         if at is None:
             return None
-        wait = at - now_unix
+        wait = at - (_http_date(raw.headers.get("date", "")) or now_unix)  # by the clock that named it
     return min(900.0, max(1.0, wait))
 
 
@@ -297,10 +295,15 @@ def _instant(value: Json) -> float | None:
 
 def _http_date(text: str) -> float | None:
     try:
-        return parsedate_to_datetime(text).timestamp()
+        at = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def _rfc3339(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(min(max(at, 0.0), _LATEST), UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )

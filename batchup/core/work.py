@@ -23,6 +23,8 @@ class Work:
     created_at: float | None = None
     running_at: float = 0.0  # last seen running
     next_poll_at: float = 0.0
+    again_at: float = 0.0  # while it is backing off
+    has_had_one_more: bool = False  # the one attempt that a failure said to be final may get
     poll_failure_count: int = 0
     gone_count: int = 0
     is_overdue: bool = False

@@ -34,7 +34,7 @@ class Checkpoint:
         self._path = path
         self._calendar = calendar
         self._job_input = defaults
-        with self._problems():
+        with self.problems():
             self.db = sqlite3.connect(path, isolation_level=None)
             self._open()
             self._defaults = self._defaults_number(defaults)
@@ -51,7 +51,7 @@ class Checkpoint:
         """Write changes down in one synced transaction, all or none."""
         if not commands:
             return
-        with self._problems():
+        with self.problems():
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 for command in commands:
@@ -62,7 +62,8 @@ class Checkpoint:
                         self.db.execute("INSERT OR REPLACE INTO uploads VALUES (?, ?, ?)", row)
                 self.db.execute("COMMIT")
             except BaseException:
-                self.db.execute("ROLLBACK")
+                if self.db.in_transaction:  # a full disk ends it by itself
+                    self.db.execute("ROLLBACK")
                 raise
 
     def _keep_item(self, keep: Keep) -> None:
@@ -184,13 +185,15 @@ class Checkpoint:
             "SELECT total(cost_usd), max(cost_usd) FROM"
             " (SELECT cost_usd FROM items UNION ALL SELECT cost_usd FROM attempts)"
         )
-        total, dearest = self.db.execute(query).fetchone()
+        with self.problems():
+            total, dearest = self.db.execute(query).fetchone()
         return float(total), dearest
 
     def is_twin(self, item_id: str) -> bool:
         """Tell whether an earlier item's id differs from this one in case alone."""
         query = "SELECT twin FROM items WHERE id = ?1 COLLATE NOCASE AND id = ?1"
-        row = self.db.execute(query, (item_id,)).fetchone()
+        with self.problems():
+            row = self.db.execute(query, (item_id,)).fetchone()
         return row is not None and row[0] > 0
 
     # ------------------------------------------------------------ inside
@@ -234,7 +237,8 @@ class Checkpoint:
         """Run a query with a list in it, some hundred values at a time."""
         for k in range(0, len(values), _MANY):
             part = values[k : k + _MANY]
-            yield from self.db.execute(query % ", ".join("?" * len(part)), tuple(part))
+            with self.problems():
+                yield from self.db.execute(query % ", ".join("?" * len(part)), tuple(part))
 
     def _restored(self, row: Sequence[Any]) -> ItemRestored:
         item_id, fingerprint, state, attempt, hashes, sent_at, prediction_id, urls, cost, job, own = row
@@ -251,7 +255,7 @@ class Checkpoint:
         )
 
     @contextmanager
-    def _problems(self) -> Iterator[None]:
+    def problems(self) -> Iterator[None]:
         """Turn SQLite's errors into ours: a disk that does not take a write ends the run."""
         try:
             yield

@@ -17,6 +17,12 @@ from batchup.core.wire import Call, Raw, Response, Silence
 from batchup.edge.proxy import proxy_for
 
 _LARGEST: Final = 8 << 20
+_UNSENT: Final = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,  # the proxy refused to connect
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+)
 _CONNECT_SHARE: Final = 0.5  # of the timeout: what is not connected by then was surely not sent
 
 
@@ -77,7 +83,7 @@ class Client:
                 middlewares=(_once(),),
             ) as response:
                 return Response(response.status, _headers(response), await _read(response))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+        except _UNSENT as error:
             return Silence(was_sent=False, message=_words(error))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return Silence(was_sent=True, message=_words(error))

@@ -5,6 +5,8 @@ clock, which every process of one boot shares; after a reboot the old leases are
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from os import getuid
 from pathlib import Path
@@ -29,7 +31,8 @@ def ledger_path(environ: dict[str, str], url: str, key: str) -> Path:
         folder = Path(environ["HOME"]) / ".local" / "state" / "batchup"
     else:
         folder = Path(f"/var/tmp/batchup-{getuid()}")  # noqa: S108 the one place that survives without a home
-    return folder / f"leases-{sha256(f'{url} {key}'.encode()).hexdigest()[:24]}.db"
+    name = sha256(f"{url.rstrip('/')} {key}".encode()).hexdigest()[:24]
+    return folder / f"leases-{name}.db"
 
 
 class Ledger:
@@ -38,14 +41,13 @@ class Ledger:
     def __init__(self, path: Path, *, now: float, hold_s: float) -> None:
         with disk_problems(path):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
+        self._path = path
+        with self._problems():
             self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = PERSIST")
             self._db.execute("PRAGMA synchronous = OFF")
             self._db.executescript(_SCHEMA)
             self._hold_after_reboot(now, hold_s)
-        except sqlite3.Error as error:
-            raise DiskProblem(f"{path}: the ledger of requests cannot be used: {error}") from error
 
     def _hold_after_reboot(self, now: float, hold_s: float) -> None:
         boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else "unknown"
@@ -59,28 +61,39 @@ class Ledger:
 
     def count(self, now: float) -> int:
         """Count the leases that are out."""
-        return int(self._db.execute("SELECT count(*) FROM leases WHERE until > ?", (now,)).fetchone()[0])
+        with self._problems():
+            return int(self._db.execute("SELECT count(*) FROM leases WHERE until > ?", (now,)).fetchone()[0])
 
     def next_return(self, now: float) -> float | None:
         """Return when the next lease comes back; None when none is out."""
-        found = self._db.execute("SELECT min(until) FROM leases WHERE until > ?", (now,)).fetchone()[0]
+        with self._problems():
+            found = self._db.execute("SELECT min(until) FROM leases WHERE until > ?", (now,)).fetchone()[0]
         return None if found is None else float(found)
 
     def take(self, now: float, until: float, limit: int) -> int | None:
         """Take a lease until `until` and return its number; None if another run took the last one."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._problems(), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
             self._db.execute("DELETE FROM leases WHERE until <= ?", (now,))
             if self._db.execute("SELECT count(*) FROM leases").fetchone()[0] >= limit:
                 return None
             return self._db.execute("INSERT INTO leases (until) VALUES (?)", (until,)).lastrowid
-        finally:
-            self._db.execute("COMMIT")
 
     def change(self, lease: int, until: float) -> None:
         """Set when a lease comes back."""
-        self._db.execute("UPDATE leases SET until = ? WHERE n = ?", (until, lease))
+        with self._problems():
+            self._db.execute("UPDATE leases SET until = ? WHERE n = ?", (until, lease))
 
     def close(self) -> None:
         """Close the file; the leases stay."""
         self._db.close()
+
+    @contextmanager
+    def _problems(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise DiskProblem(
+                f"{self._path}: the ledger of requests cannot be used: {error}.",
+                remedy="Check the disk; a damaged ledger may be deleted a few minutes after the last run.",
+            ) from error

@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import Self
 
 from batchup.edge.files import disk_problems
-from batchup.errors import Locked
+from batchup.errors import DiskProblem, Locked
+
+_NO_LOCKS = "Some network file systems have no locks: set `[output] dir` to a folder on a local disk."
 
 
 class RunLock:
@@ -23,9 +25,13 @@ class RunLock:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as error:
             holder = os.pread(self._file, 500, 0).decode(errors="replace").strip() or "another run"
             os.close(self._file)
+            if not isinstance(error, BlockingIOError):
+                raise DiskProblem(
+                    f"{self._path}: cannot be locked: {error.strerror}", remedy=_NO_LOCKS
+                ) from error
             raise Locked(
                 f"{self._path.parent} is in use by {holder}.",
                 remedy="Wait for that run to end, or stop it; nothing was touched.",

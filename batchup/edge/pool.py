@@ -4,7 +4,8 @@ It decides nothing. What costs money is written down before it is done, and betw
 and the commit of its id nothing is awaited.
 """
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -106,7 +107,7 @@ class Pool:
 
     async def _loop(self) -> None:
         while not self._is_broken:
-            now, permits = self.tools.clock.now(), self.tools.gate.free(self.tools.clock.monotonic())
+            now, permits = self.tools.clock.now(), self._permits()
             choice = self.batch.choose(now, permits)
             if isinstance(choice, Done):
                 break
@@ -114,6 +115,13 @@ class Pool:
                 await self._wait(choice, now, permits)
             else:
                 await self._begin(choice)
+
+    def _permits(self) -> int:
+        try:
+            return self.tools.gate.free(self.tools.clock.monotonic())
+        except BatchupError as error:
+            self.fail(error)
+            return 0
 
     def feed(self, event: Event) -> None:
         """Tell the core a fact and do what follows: what has to be written down first, then the rest."""
@@ -148,6 +156,14 @@ class Pool:
         self.batch.board.error = self.batch.board.error or error
         self._leave()
 
+    @contextmanager
+    def _or_fail(self) -> Iterator[None]:
+        """Let a problem of the ledger or the checkpoint end the run in order: what is open is heard out."""
+        try:
+            yield
+        except BatchupError as error:
+            self.fail(error)
+
     def _leave(self) -> None:
         if not self._is_leaving.is_set():
             self._is_leaving.set()
@@ -165,7 +181,9 @@ class Pool:
     # ------------------------------------------------------------ requests
 
     async def _begin(self, request: Request) -> None:
-        lease = await self.tools.gate.take(self.tools.clock.monotonic())
+        lease = None
+        with self._or_fail():
+            lease = await self.tools.gate.take(self.tools.clock.monotonic())
         if lease is None:
             return  # another run on this host took the permit between the question and now
         self.feed(Sent(request))
@@ -178,13 +196,15 @@ class Pool:
         with anyio.CancelScope(shield=isinstance(request, Create)):
             raw = await self.tools.client.send(wire.call_of(request, self.tools.model))
             if isinstance(raw, wire.Response):
-                self.tools.gate.answered(lease, self.tools.clock.monotonic())
+                with self._or_fail():
+                    self.tools.gate.answered(lease, self.tools.clock.monotonic())
             # From here to the commit inside `feed` nothing is awaited.
             unix = self.tools.clock.calendar.to_unix(self.tools.clock.now())
             answer = wire.read(request, raw, unix)
             known: frozenset[str] = frozenset()
             if isinstance(answer, Listed):
-                known = self.tools.checkpoint.known_predictions([row[0] for row in answer.rows])
+                with self._or_fail():
+                    known = self.tools.checkpoint.known_predictions([row[0] for row in answer.rows])
             self.feed(Answered(request, answer, wire.service_offset_s(raw, unix), known))
 
     async def _wait(self, wait: Wait, now: float, permits: int) -> None:
@@ -194,7 +214,7 @@ class Pool:
         if wait.until is not None:
             nap = min(nap, clock.real_s(wait.until - now))
         monotonic = clock.monotonic()
-        if permits < 1:
+        if permits < 1 and self.error is None:
             nap = min(nap, gate.next_at(monotonic) - monotonic)
         with anyio.move_on_after(max(0.0, nap)):
             await self._news.wait()
@@ -241,8 +261,8 @@ class Pool:
                 await self._is_leaving.wait()
 
     async def _fetch(self, command: Download) -> Downloaded | DownloadFailed:
-        is_twin = self.tools.checkpoint.is_twin(command.item_id)
         try:
+            is_twin = self.tools.checkpoint.is_twin(command.item_id)
             files = await self.tools.outputs.save(command.item_id, command.urls, is_twin=is_twin)
         except DownloadProblem as problem:
             return DownloadFailed(command.item_id, problem.failure, is_gone=problem.is_gone)

@@ -4,12 +4,27 @@ from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
 
+from batchup.errors import ConfigProblem
+
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def proxy_for(url: URL) -> str | None:
-    """Return the proxy for this address, or None; a loopback address never needs one."""
+    """Return the proxy for this address, or None; a loopback address never needs one.
+
+    Raises ConfigProblem for a kind of proxy that cannot be used.
+    """
     host = url.host or ""
     if host in _LOOPBACK or proxy_bypass(host):
         return None
-    return getproxies().get(url.scheme)
+    proxy = getproxies().get(url.scheme)
+    if not proxy:
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if URL(proxy).scheme not in ("http", "https"):
+        variable = f"{url.scheme.upper()}_PROXY"
+        raise ConfigProblem(
+            f"{variable} names a proxy that is neither http:// nor https://.",
+            remedy=f"Unset it, or add {host} to NO_PROXY.",
+        )
+    return proxy

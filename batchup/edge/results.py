@@ -22,9 +22,14 @@ FROM items i JOIN defaults d ON d.n = i.defaults
 def bring_up_to_date(checkpoint: Checkpoint, folder: Path) -> None:
     """Append what is new; write the file anew where something older changed or the file is not ours.
 
-    Raises DiskProblem if it cannot be written.
+    Raises DiskProblem if it cannot be written, DataProblem if the checkpoint cannot be read.
     """
-    path, db = folder / NAME, checkpoint.db
+    with checkpoint.problems():
+        _bring_up_to_date(checkpoint, folder / NAME)
+
+
+def _bring_up_to_date(checkpoint: Checkpoint, path: Path) -> None:
+    db = checkpoint.db
     size = path.stat().st_size if path.exists() else -1
     expected = db.execute("SELECT value FROM facts WHERE name = 'results_bytes'").fetchone()
     has_changed = db.execute("SELECT 1 FROM items WHERE reported = 2 LIMIT 1").fetchone()

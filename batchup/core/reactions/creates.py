@@ -17,10 +17,8 @@ ALL_REFUSED_COUNT = 20  # the first so many items all refused: the job is wrong,
 def on_sent(board: Board, request: Create, now: float) -> list[Command]:
     """The intent is recorded, with a hash of each value that is sent, before the create goes out."""
     work = board.works[request.item_id]
-    if request.item_id in board.prepared:
+    if board.backing_off.pop(request.item_id, None) is None:
         board.prepared.remove(request.item_id)
-    else:
-        board.backing_off = [entry for entry in board.backing_off if entry[1] != request.item_id]
     hashes = {key: value_hash(value) for key, value in request.input.items()}
     keep = board.move(work, Move.SUBMIT, now, attempt=request.attempt, hashes=hashes, sent_at=now)
     work.attempt, work.attempts_left = request.attempt, work.attempts_left - 1
@@ -58,7 +56,7 @@ def _accept(board: Board, work: Work, prediction_id: str, now: float) -> list[Co
     keep = board.move(work, Move.ACCEPT, now, prediction_id=prediction_id, created_at=now)
     work.prediction_id, work.created_at, work.running_at = prediction_id, now, now
     board.tally.creates += 1
-    board.brakes.worked(now)
+    board.brakes.worked()
     board.brakes.accepted()
     board.budget.give(now)
     board.plan_poll(work, now)

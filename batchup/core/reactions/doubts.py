@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from batchup.core.board import Board, Listing
 from batchup.core.fingerprint import value_hash
 from batchup.core.items import Failure, Json
-from batchup.core.messages import Answered, Command, Inspect, Keep, Listed, Note, Problem, Seen
-from batchup.core.reactions import creates, polls
+from batchup.core.messages import Command, Inspect, Keep, Listed, Note, Problem, Seen
+from batchup.core.reactions import creates, intake, polls
 from batchup.core.reactions.ending import drop, tell, weigh
 from batchup.core.retry import backoff_s
-from batchup.core.states import Move
+from batchup.core.states import Move, State
 from batchup.core.verdicts import Verdict
 from batchup.core.wire import PAGE
 from batchup.core.work import Work
@@ -36,8 +36,12 @@ def resume(board: Board, work: Work, now: float) -> list[Command]:
     match board.policy.on_in_doubt:
         case "hold":
             return _hold(board, work, now, "held, as the job asks")
+        case "resubmit" if work.attempts_left > 0 or not work.is_from_manifest:
+            keep = board.move(work, Move.CLEAR, now)
+            intake.make_ready(board, work, first=True)
+            return [keep]
         case "resubmit":
-            return [_clear(board, work, now)]
+            return _hold(board, work, now, "in doubt as often as it may be attempted")
         case _:
             work.next_poll_at = max(now, work.sent_at + FIRST_LOOK_S)
             return []
@@ -59,18 +63,20 @@ def on_list_sent(board: Board, now: float) -> list[Command]:
     return []
 
 
-def on_list_answer(board: Board, event: Answered, now: float) -> list[Command]:
-    """A page of the list came, or none."""
-    listing, answer = board.listing, event.answer
+def on_list_answer(
+    board: Board, answer: Listed | Problem, known: frozenset[str], now: float
+) -> list[Command]:
+    """A page of the list came, or none; `known` are the ids on it that are ours."""
+    listing = board.listing
     listing.is_page_open = False
     if isinstance(answer, Problem):
         return _on_list_problem(board, answer, now)
-    if not isinstance(answer, Listed):
-        return []
-    board.brakes.worked(now)
+    board.brakes.worked()
     listing.failure_count = 0
-    strangers = [row[0] for row in answer.rows if row[0] not in event.known and row[0] not in listing.foreign]
-    listing.candidates.extend(dict.fromkeys(id_ for id_ in strangers if id_ not in listing.candidates))
+    strangers = dict.fromkeys(row[0] for row in answer.rows)
+    new = [id_ for id_ in strangers if id_ not in known | listing.foreign | listing.met]
+    listing.candidates.extend(new)
+    listing.met.update(new)
     listing.offset += PAGE
     listing.is_read = answer.is_last
     return _finish_walk(board, now)
@@ -89,16 +95,31 @@ def on_inspect_answer(board: Board, request: Inspect, answer: Seen | Problem, no
     listing.open_count -= 1
     commands: list[Command] = []
     if isinstance(answer, Seen):
-        board.brakes.worked(now)
+        board.brakes.worked()
         commands = _compare(board, answer, now)
     else:
-        commands = weigh(board, answer, now)
-        if answer.verdict is Verdict.GONE:
-            listing.foreign.add(request.prediction_id)
-        else:
-            listing.candidates.append(request.prediction_id)
-            listing.not_before = now + backoff_s(board.brakes.failure_count, board.rng)
+        commands = weigh(board, answer, now) + _on_unseen(board, request.prediction_id, answer, now)
     return commands + _finish_walk(board, now)
+
+
+def _on_unseen(board: Board, prediction_id: str, problem: Problem, now: float) -> list[Command]:
+    """A candidate could not be inspected: later, in another walk, or it stays unknown whose it is."""
+    listing = board.listing
+    if problem.verdict is Verdict.GONE:
+        if now - listing.gone_at.setdefault(prediction_id, now) >= polls.YOUNG_S:
+            _set_aside(board, prediction_id, {})
+        else:
+            listing.is_unclear = True  # it may only be late to appear
+        return []
+    if problem.verdict is not Verdict.THROTTLED:
+        listing.trouble_count[prediction_id] += 1
+        listing.not_before = now + backoff_s(listing.trouble_count[prediction_id], board.rng)
+    if listing.trouble_count[prediction_id] < LIST_TRIES:
+        listing.candidates.append(prediction_id)
+        return []
+    _set_aside(board, prediction_id, {})
+    words = f"prediction {prediction_id} may be this item's, and cannot be read: {problem.failure.message}"
+    return _hold_all(board, now, words)
 
 
 def is_ours(sent: Mapping[str, str], shown: Mapping[str, Json]) -> bool:
@@ -107,15 +128,28 @@ def is_ours(sent: Mapping[str, str], shown: Mapping[str, Json]) -> bool:
 
 
 def _compare(board: Board, seen: Seen, now: float) -> list[Command]:
+    if any(work.prediction_id == seen.prediction_id for work in board.works.values()):
+        return []  # its create was answered while it was inspected
     if not seen.input:
-        board.listing.foreign.add(seen.prediction_id)
+        _set_aside(board, seen.prediction_id, {})
         words = f"prediction {seen.prediction_id} may be this item's, and the service does not show its input"
-        return [command for work in board.doubts() for command in _hold(board, work, now, words)]
+        return _hold_all(board, now, words)
     for work in board.doubts():
         if is_ours(work.hashes, seen.input):
             return _adopt(board, work, seen, now)
-    board.listing.foreign.add(seen.prediction_id)
+    _set_aside(board, seen.prediction_id, seen.input)
     return []
+
+
+def _set_aside(board: Board, prediction_id: str, shown: Mapping[str, Json]) -> None:
+    """Inspect it no more, unless it may be that of a create whose answer is still awaited."""
+    awaited = [work for work in board.works.values() if work.state is State.SUBMITTING]
+    if not any(not shown or is_ours(work.hashes, shown) for work in awaited):
+        board.listing.foreign.add(prediction_id)
+
+
+def _hold_all(board: Board, now: float, why: str) -> list[Command]:
+    return [command for work in board.doubts() for command in _hold(board, work, now, why)]
 
 
 def _adopt(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
@@ -135,12 +169,9 @@ def _on_list_problem(board: Board, problem: Problem, now: float) -> list[Command
     listing.not_before = now + backoff_s(listing.failure_count, board.rng)
     if problem.verdict is not Verdict.GONE and listing.failure_count < LIST_TRIES:
         return commands
-    if problem.verdict is Verdict.GONE:
-        board.brakes.worked(now)  # it answers, only not this question
+    board.listing = Listing(open_count=listing.open_count, not_before=listing.not_before)
     words = f"the service's list cannot be read: {problem.failure.message}"
-    held = [command for work in board.doubts() for command in _hold(board, work, now, words)]
-    board.listing = Listing(foreign=listing.foreign, not_before=listing.not_before)
-    return commands + held
+    return commands + _hold_all(board, now, words)
 
 
 def _finish_walk(board: Board, now: float) -> list[Command]:
@@ -149,9 +180,15 @@ def _finish_walk(board: Board, now: float) -> list[Command]:
     if not listing.is_read or listing.candidates or listing.open_count or listing.started_at is None:
         return []
     started_at = listing.started_at
-    board.listing = Listing(foreign=listing.foreign if board.doubtful else set())
+    board.listing = Listing()
+    if board.doubtful:
+        board.listing.foreign, board.listing.gone_at = listing.foreign, listing.gone_at
+        board.listing.trouble_count = listing.trouble_count
     commands: list[Command] = []
     for work in board.doubts():
+        if listing.is_unclear:
+            work.next_poll_at = now + board.policy.settle_s
+            continue
         keep = _not_there(board, work, started_at, now)
         if keep is not None:
             commands += [keep, Note("absent", fields={"item": work.item.id, "attempt": work.attempt + 1})]

@@ -22,6 +22,7 @@ def drop(board: Board, work: Work) -> None:
     """Forget an item that this run is done with, and the uploads nobody else needs."""
     board.works.pop(work.item.id, None)
     board.unprepared.pop(work.item.id, None)
+    board.backing_off.pop(work.item.id, None)
     for file in work.item.files.values():
         upload = board.uploads.get(file.sha256)
         if upload is None:
@@ -62,7 +63,8 @@ def logical_input(item: Item) -> dict[str, object]:
 
 def fail(board: Board, work: Work, failure: Failure, now: float) -> list[Command]:
     """The item fails, as far as this run goes."""
-    keep = board.move(work, Move.FAIL, now, failure=failure, attempt=work.attempt, settled_at=now)
+    paid = {} if work.cost_usd is None else {"cost_usd": work.cost_usd}
+    keep = board.move(work, Move.FAIL, now, failure=failure, attempt=work.attempt, settled_at=now, **paid)
     work.settled_at = now
     drop(board, work)
     return [keep, tell(board, work, now, failure)]
@@ -92,7 +94,7 @@ def weigh(board: Board, problem: Problem, now: float) -> list[Command]:
         case Verdict.ELSEWHERE:
             remedy = "Set `[service] url` to the address the service is at; redirects are never followed."
             return end(board, ConfigProblem(f"the service redirects: {words}", remedy=remedy))
-        case Verdict.NO_CREDIT if board.running_count == 0:
+        case Verdict.NO_CREDIT if board.running_count == board.overdue_count:
             remedy = "Top up the account, then run the same command again."
             return end(board, NoCredit(f"out of credit: {words}", remedy=remedy))
         case _:

@@ -1,11 +1,9 @@
 """Items come in: from the manifest, and from what an earlier run left in the checkpoint."""
 
-import heapq
-
 from batchup.core.board import Board, Upload
 from batchup.core.messages import Command, ItemCounted, ItemRead, ItemRestored, KeepUpload
 from batchup.core.reactions import doubts, saving
-from batchup.core.states import MAY_BE_RUNNING, UNSETTLED, Move, State
+from batchup.core.states import MAY_BE_RUNNING, Move, State
 from batchup.core.work import Work
 
 
@@ -16,23 +14,27 @@ def on_read(board: Board, event: ItemRead, now: float) -> list[Command]:
     if known is not None:
         if not known.is_from_manifest and known.item.fingerprint == item.fingerprint:
             known.item, known.is_from_manifest = item, True
-            _want_uploads(board, known, event)
+            _claim_uploads(board, known, event)
             if known.state is State.READY:
                 make_ready(board, known)
+            elif known.state is State.BACKING_OFF:
+                back_off(board, known, known.again_at)
         return []
-    if event.was in UNSETTLED:
-        return []  # restored, and at its end in this run already
+    if item.id in board.restored:
+        return []  # at its end in this run already
     left = board.policy.max_attempts if event.attempts_left is None else event.attempts_left
     work = Work(item, event.was, event.attempts, attempts_left=left)
     board.works[item.id] = work
-    if item.id not in board.restored:
-        board.tally.items += 1
-        board.tally.moved(State.READY, event.was, now)
+    board.tally.items += 1
+    board.tally.moved(State.READY, event.was, now)
     commands: list[Command] = []
     if work.state in (State.FAILED, State.SAVED):
         commands.append(board.move(work, Move.RERUN, now))
-    _want_uploads(board, work, event)
-    make_ready(board, work)
+    _claim_uploads(board, work, event)
+    if work.state is State.BACKING_OFF:
+        back_off(board, work, now)
+    else:
+        make_ready(board, work)
     return commands
 
 
@@ -85,6 +87,7 @@ def on_restored(board: Board, event: ItemRestored, now: float) -> list[Command]:
         case State.SUBMITTING:
             return doubts.enter(board, work, now)
         case State.IN_DOUBT:
+            board.doubtful[work.item.id] = None
             return doubts.resume(board, work, now)
         case State.HELD:
             doubts.shelve(board, work)
@@ -100,8 +103,9 @@ def make_ready(board: Board, work: Work, *, first: bool = False) -> None:
     """Queue an item that may be created, or that can be as soon as its files are uploaded."""
     if not work.is_from_manifest:
         return  # its local files are not known until its row is met
-    if any(board.uploads[file.sha256].url is None for file in work.item.files.values()):
+    if not board.is_uploaded(work):
         board.unprepared[work.item.id] = None
+        _want_uploads(board, work)
     elif first:
         board.prepared.appendleft(work.item.id)
     else:
@@ -109,16 +113,26 @@ def make_ready(board: Board, work: Work, *, first: bool = False) -> None:
 
 
 def back_off(board: Board, work: Work, until: float) -> None:
-    """Queue an item that may be created again at `until`."""
-    heapq.heappush(board.backing_off, (until, work.item.id))
+    """Queue an item that may be created again at `until`, once its row of the manifest was met."""
+    work.again_at = until
+    if work.is_from_manifest:
+        board.backing_off[work.item.id] = until
+        _want_uploads(board, work)
 
 
-def _want_uploads(board: Board, work: Work, event: ItemRead) -> None:
+def _claim_uploads(board: Board, work: Work, event: ItemRead) -> None:
+    """Say which contents an item needs, and take over where they are already."""
     for file in event.item.files.values():
         upload = board.uploads.setdefault(file.sha256, Upload(file))
         upload.users.add(work.item.id)
         if upload.url is None:
             upload.url = event.uploaded.get(file.sha256)
+
+
+def _want_uploads(board: Board, work: Work) -> None:
+    """Ask for what is missing; an item in flight may never need it."""
+    for file in work.item.files.values():
+        upload = board.uploads[file.sha256]
         if upload.url is None and not upload.is_under_way:
             board.wanted_uploads[file.sha256] = None
 
@@ -128,8 +142,7 @@ def uploaded(board: Board, sha256: str, url: str, expires_at: float) -> list[Com
     upload = board.uploads[sha256]
     upload.is_under_way, upload.url, upload.failure_count = False, url, 0
     for item_id in [item_id for item_id in board.unprepared if item_id in upload.users]:
-        work = board.works[item_id]
-        if all(board.uploads[file.sha256].url is not None for file in work.item.files.values()):
+        if board.is_uploaded(board.works[item_id]):
             board.unprepared.pop(item_id)
             board.prepared.append(item_id)
     return [KeepUpload(sha256, url, expires_at)]

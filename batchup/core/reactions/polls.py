@@ -1,15 +1,19 @@
 """What a poll showed: still running, settled well, settled badly, or nothing at all."""
 
+from dataclasses import replace
+
 from batchup.core.board import Board
 from batchup.core.items import Failure
 from batchup.core.messages import Command, Note, Poll, Problem, Seen
 from batchup.core.polling import sight
 from batchup.core.reactions import intake, saving
-from batchup.core.reactions.ending import fail, weigh
+from batchup.core.reactions.ending import end, fail, weigh
 from batchup.core.retry import COST_TRANSIENT, backoff_s
 from batchup.core.states import Move, State
 from batchup.core.verdicts import Verdict
+from batchup.core.wire import ONE_MORE
 from batchup.core.work import Work
+from batchup.errors import Unavailable
 
 YOUNG_S = 120.0  # a prediction not found this soon after its create may only be late to appear
 GONE_EVERY_S = 200.0  # three looks over ten minutes
@@ -21,7 +25,7 @@ def on_answer(board: Board, request: Poll, answer: Seen | Problem, now: float) -
     """A poll of one of our predictions was answered."""
     work = board.works[request.item_id]
     if isinstance(answer, Seen):
-        board.brakes.worked(now)
+        board.brakes.worked()
         return on_seen(board, work, answer, now)
     commands = weigh(board, answer, now)
     if answer.verdict is Verdict.GONE:
@@ -52,6 +56,8 @@ def on_seen(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
 def _on_running(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
     work.running_at = now
     work.poll_failure_count = work.gone_count = 0
+    if work.state is State.SUCCEEDED and _age(work, now) >= board.policy.timeout_s:
+        return saving.leave(board, work, now, Failure("no_address", "the service shows no output again"))
     commands = _mark_overdue(board, work, now)
     board.plan_poll(work, now)
     if seen.unknown_word is not None:
@@ -90,18 +96,17 @@ def _settle(board: Board, work: Work, seen: Seen, now: float) -> None:
     was_watched = work.is_from_manifest and work.created_at is not None
     if seen_s.lo_s == seen_s.hi_s or (was_watched and (lo <= 0 or hi - lo <= WIDEST * hi)):
         board.learn(seen_s)
-    if work.is_overdue:
-        work.is_overdue = False
-        board.overdue_count -= 1
     work.cost_usd, work.predict_time_s = seen.cost_usd, seen.predict_time_s
     board.tally.paid(seen.cost_usd)
-    board.brakes.settled()
     if seen.failure is None:
         board.budget.give(now)
 
 
 def _on_failure(board: Board, work: Work, failure: Failure, now: float) -> list[Command]:
     """The prediction settled badly: one more attempt if that can help, else the item fails."""
+    if failure.kind == ONE_MORE:
+        failure = replace(failure, retryable=not work.has_had_one_more)
+        work.has_had_one_more = True
     if not failure.retryable or work.attempts_left < 1:
         return fail(board, work, failure, now)
     wait = board.budget.take(COST_TRANSIENT, now) + backoff_s(work.attempt, board.rng)
@@ -127,8 +132,15 @@ def _mark_overdue(board: Board, work: Work, now: float) -> list[Command]:
     if work.is_overdue or work.state is not State.IN_FLIGHT or _age(work, now) < board.policy.timeout_s:
         return []
     work.is_overdue = True
-    board.overdue_count += 1
-    return [Note("overdue", "warning", {"item": work.item.id, "prediction_id": work.prediction_id})]
+    board.tally.overdue += 1
+    board.brakes.settled()  # nobody waits for this one any more
+    commands: list[Command] = [
+        Note("overdue", "warning", {"item": work.item.id, "prediction_id": work.prediction_id})
+    ]
+    if board.overdue_count >= min(board.policy.concurrency, board.brakes.cap):
+        remedy = "Nothing is lost; run the same command again later, or raise `[polling] timeout`."
+        commands += end(board, Unavailable("every prediction in flight is past its timeout", remedy=remedy))
+    return commands
 
 
 def _age(work: Work, now: float) -> float:

@@ -38,9 +38,14 @@ def on_download_failed(board: Board, event: DownloadFailed, now: float) -> list[
     work.download_failure_count += 1
     if event.failure.retryable and work.download_failure_count < TRIES:
         return [download(board, work, now, wait_s=backoff_s(work.download_failure_count, board.rng))]
+    return leave(board, work, now, event.failure)
+
+
+def leave(board: Board, work: Work, now: float, failure: Failure) -> list[Command]:
+    """Leave a paid output to the next run."""
     board.tally.unclaimed += 1
     drop(board, work)
-    return [tell(board, work, now, event.failure)]
+    return [tell(board, work, now, failure)]
 
 
 def _on_gone(board: Board, work: Work, failure: Failure, now: float) -> list[Command]:

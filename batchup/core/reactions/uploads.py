@@ -12,7 +12,7 @@ from batchup.core.messages import (
     UploadFailed,
 )
 from batchup.core.reactions import intake
-from batchup.core.reactions.ending import drop, fail, weigh
+from batchup.core.reactions.ending import fail, weigh
 from batchup.core.retry import backoff_s
 from batchup.core.verdicts import Verdict
 
@@ -34,7 +34,7 @@ def on_answer(board: Board, request: Presign, answer: Presigned | Problem, now: 
     """The service named a place, or it did not."""
     upload = board.uploads[request.sha256]
     if isinstance(answer, Presigned):
-        board.brakes.worked(now)
+        board.brakes.worked()
         lasts = answer.expires_at or board.calendar.to_unix(now) + UPLOAD_LASTS_S
         return [Put(upload.file, answer.put_url, answer.headers, answer.public_url, lasts - EXPIRY_MARGIN_S)]
     commands = weigh(board, answer, now)
@@ -81,16 +81,14 @@ def _want(board: Board, upload: Upload) -> None:
 
 
 def _give_up(board: Board, upload: Upload, failure: Failure, now: float) -> list[Command]:
-    """The items that need this content fail; nothing was bought for them."""
-    upload.is_under_way = False
+    """The items that wait for this content fail; nothing was bought for them."""
+    upload.is_under_way, upload.failure_count = False, 0
+    board.wanted_uploads.pop(upload.file.sha256, None)
     why = Failure("upload_failed", failure.message, failure.code, retryable=failure.retryable)
     commands: list[Command] = []
-    for item_id in list(upload.users):
-        work = board.works[item_id]
-        if work.item.id in board.unprepared:
-            commands += fail(board, work, why, now)
-        else:
-            drop(board, work)
-    board.uploads.pop(upload.file.sha256, None)
-    board.wanted_uploads.pop(upload.file.sha256, None)
+    for item_id in sorted(upload.users):
+        if item_id in board.unprepared or item_id in board.backing_off:
+            commands += fail(board, board.works[item_id], why, now)
+    if not upload.users:
+        board.uploads.pop(upload.file.sha256, None)
     return commands

@@ -1,0 +1,34 @@
+"""What all tests share: the kind of event loop, and which tests may be skipped under CI."""
+
+import os
+
+import pytest
+
+MAY_BE_SKIPPED = {
+    "root may": "as root, file permissions bind nobody, so a refusal by them cannot be shown",
+    "no pid namespaces": "being process 1 can only be shown where the kernel lets one make a namespace",
+}
+"""Reasons for which a test may be skipped under CI, and why there is no way around it there."""
+
+_skipped: list[str] = []
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run asynchronous tests on asyncio: aiohttp knows no other."""
+    return "asyncio"
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Collect the tests that were skipped, with their reasons."""
+    if report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not any(allowed in reason for allowed in MAY_BE_SKIPPED):
+            _skipped.append(f"{report.nodeid}: {reason}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Under CI a skip outside the list fails: what a test needs is installed there."""
+    if _skipped and os.environ.get("CI"):
+        print("\nskipped, and not listed in tests/conftest.py:", *_skipped, sep="\n  ")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

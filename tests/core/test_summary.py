@@ -1,0 +1,55 @@
+"""How a run ended: the code and the word."""
+
+from itertools import product
+
+import pytest
+
+from batchup.core.summary import finished_code, finished_reason
+from batchup.core.tally import Tally
+
+
+@pytest.mark.parametrize(
+    ("tally", "code"),
+    [
+        (Tally(), 0),
+        (Tally(items=2, saved=2), 0),
+        (Tally(items=2, saved=1, failed=1), 3),
+        (Tally(items=2, saved=1, rejected=1), 3),
+        (Tally(items=2, saved=1), 75),
+        (Tally(items=2, held=1, saved=1), 4),
+        (Tally(items=1, in_doubt=1), 4),
+        (Tally(items=1, unclaimed=1), 4),
+        (Tally(items=1, overdue=1), 4),
+        (Tally(items=2, saved=2, duplicates=3), 0),
+    ],
+)
+def test_what_is_left_makes_the_code(tally: Tally, code: int) -> None:
+    """All saved is 0, something failed or rejected 3, something to do 75, something nobody can tell 4."""
+    assert finished_code(tally) == code
+
+
+def test_the_worst_wins() -> None:
+    """Of several, 4 wins over 75, that over 3, that over 0."""
+    for held, left, failed in product((0, 1), repeat=3):
+        tally = Tally(items=held + left + failed, held=held, failed=failed)
+        assert finished_code(tally) == (4 if held else 75 if left else 3 if failed else 0)
+
+
+@pytest.mark.parametrize(
+    ("tally", "past", "limited", "broke", "word"),
+    [
+        (Tally(), False, False, False, "nothing_to_do"),
+        (Tally(items=5, saved=5), False, False, False, "nothing_to_do"),
+        (Tally(items=5, saved=5, saved_here=1), False, False, False, "finished"),
+        (Tally(items=5, saved=5, requests=9), True, True, True, "finished"),
+        (Tally(items=5, requests=9), True, True, True, "deadline"),
+        (Tally(items=5, requests=9), False, True, True, "spend_limit"),
+        (Tally(items=5, requests=9), False, True, False, "item_limit"),
+        (Tally(items=5, requests=9), False, False, False, "finished"),
+        (Tally(items=5), False, False, True, "spend_limit"),
+    ],
+)
+def test_the_word_says_why(tally: Tally, past: bool, limited: bool, broke: bool, word: str) -> None:  # noqa: FBT001 a table of cases
+    """With work left the word is what stopped it; without, whether there was anything to do."""
+    got = finished_reason(tally, is_past_deadline=past, is_item_limited=limited, is_broke=broke)
+    assert got == word

@@ -1,0 +1,133 @@
+"""Signals to the real command: leave in time, say how it stands, end as the signal would, go on later."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from edge.bench import Ended, adds_up, judged, rows, run, running, signalled, simulated, web
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+def count(job: Path, state: str) -> int:
+    """Count the items in a state, in the checkpoint of a job that may be running."""
+    path = job.with_suffix(".out") / "checkpoint.db"
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            return int(db.execute("SELECT count(*) FROM items WHERE state = ?", (state,)).fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0  # it is not there yet
+
+
+@contextmanager
+def at_work(job: Path, state: str, *flags: str) -> Iterator["subprocess.Popen[str]"]:
+    """Start a job and wait until items are in `state`."""
+    with running(job, *flags) as process:
+        until = time.monotonic() + 20
+        while not count(job, state):
+            assert time.monotonic() < until
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        yield process
+
+
+def stopped(done: Ended, number: signal.Signals) -> dict[str, object]:
+    """Check what holds for every run that a signal ended."""
+    assert done.code == -number, done
+    summary = done.summary
+    assert (summary["reason"], summary["exit_code"]) == ("signal", 128 + number)
+    assert adds_up(summary)
+    assert "Traceback" not in done.err
+    return summary
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_signal_leaves_and_the_same_command_goes_on(tmp_path: Path, number: signal.Signals) -> None:
+    """Ids stay recorded at the first signal; the next run polls what was bought and buys nothing twice."""
+    job = simulated(tmp_path, speed=30)
+    with at_work(job, "in_flight") as process:
+        began_at = time.monotonic()
+        done = signalled(process, number)
+    assert time.monotonic() - began_at < 35
+    assert stopped(done, number)["in_doubt"] == 0
+    assert "the same command continues" in done.err
+    assert count(job, "in_flight") > 0
+    simulated(tmp_path)
+    again = run(job)
+    assert (again.code, again.summary["saved"]) == (0, 6)
+    totals = judged(job)
+    assert (totals["creates"], totals.get("duplicate_creates", 0)) == (6, 0)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("after_s", [0.2, 0.3])
+def test_a_signal_before_anything_was_done_is_told_too(
+    tmp_path: Path, number: signal.Signals, after_s: float
+) -> None:
+    """While the run is still opening its files a signal ends it with the summary and no traceback."""
+    with running(simulated(tmp_path, speed=5)) as process:
+        time.sleep(after_s)
+        done = signalled(process, number)
+    if done.out:  # it had come as far as reading its own command line
+        stopped(done, number)
+    assert "Traceback" not in done.err
+
+
+def test_a_signal_while_waiting_for_the_answer_of_a_create(tmp_path: Path) -> None:
+    """The open create is heard out, so that nothing is left in doubt."""
+    job = simulated(tmp_path, speed=30, slow=1)
+    with at_work(job, "submitting") as process:
+        done = signalled(process, signal.SIGTERM)
+    summary = stopped(done, signal.SIGTERM)
+    assert (summary["in_doubt"], count(job, "submitting"), count(job, "in_flight")) == (0, 0, 1)
+
+
+def test_a_process_started_to_ignore_a_signal_ignores_it(tmp_path: Path) -> None:
+    """Under nohup a lost terminal ends nothing."""
+    job = simulated(tmp_path, speed=60)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with at_work(job, "in_flight") as process:
+            signal.signal(signal.SIGHUP, before)
+            process.send_signal(signal.SIGHUP)
+            assert process.wait(30) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_the_third_signal_ends_the_process_at_once(tmp_path: Path) -> None:
+    """Whoever insists is not kept waiting for the open create."""
+    rows(tmp_path / "rows.jsonl", *web("a"))
+    job = simulated(tmp_path, "rows.jsonl", speed=1, slow=1)
+    with at_work(job, "submitting") as process:
+        for _ in range(3):
+            os.kill(process.pid, signal.SIGTERM)
+            time.sleep(0.2)
+        assert process.wait(5) == 143
+    assert count(job, "submitting") == 1
+
+
+def test_a_second_run_is_turned_away_while_the_first_goes_on(tmp_path: Path) -> None:
+    """The second run names the first one's process, and the first is not disturbed."""
+    job = simulated(tmp_path, speed=30)
+    with at_work(job, "in_flight") as process:
+        second = run(job)
+        assert process.wait(30) == 0
+    assert (second.code, second.summary["reason"]) == (11, "locked")
+    assert f"process {process.pid}" in second.err
+    assert judged(job)["creates"] == 6
+
+
+def test_a_closed_standard_error_ends_nothing(tmp_path: Path) -> None:
+    """A terminal that goes away in the night silences the run and does not stop it."""
+    job = simulated(tmp_path, speed=60, failed_permanent=1)
+    with at_work(job, "in_flight") as process:
+        assert process.stderr is not None
+        process.stderr.close()
+        assert process.wait(30) == 3
