@@ -5,12 +5,10 @@
 
 import asyncio
 import math
-import os
 import secrets
-import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import SystemRandom
@@ -30,14 +28,13 @@ from batchup.edge.client import Client
 from batchup.edge.clock import Clock
 from batchup.edge.contents import Contents
 from batchup.edge.feeder import Feeder, first_of_each_id
-from batchup.edge.files import make_folder
 from batchup.edge.items import ItemMaker
 from batchup.edge.ledger import Ledger
 from batchup.edge.limits import Gate, hold_s
-from batchup.edge.lock import RunLock
+from batchup.edge.lock import RunLock, make_output_folder
 from batchup.edge.manifest import Reject, count_rows, read_manifest
 from batchup.edge.outputs import Outputs
-from batchup.edge.pool import Pool, Tools
+from batchup.edge.pool import Pool, Stopper, Tools
 from batchup.edge.progress import Printer, SilentPrinter
 from batchup.edge.put import Uploader
 from batchup.edge.rejects import Rejects
@@ -46,7 +43,7 @@ from batchup.edge.runlog import RunLog
 from batchup.edge.secret import read_key
 from batchup.edge.service import leases_path, may_be_private, service_url
 from batchup.edge.signals import watch_signals
-from batchup.errors import BatchupError, DataProblem, DiskProblem, OutputProblem
+from batchup.errors import BatchupError, DataProblem
 from batchup.job import Job, Rate
 
 DOWNLOADS = 8  # at one time
@@ -68,26 +65,6 @@ class RunOptions:
     on_outcome: Callable[[Outcome], None] | None = None
 
 
-@dataclass(slots=True)
-class Stopper:
-    """A stop that may come before the pool runs, and the signal that asked for it."""
-
-    pool: Pool | None = None
-    number: signal.Signals | None = None
-    is_asked: bool = False
-
-    def leave(self, number: signal.Signals | None = None) -> None:
-        """Create nothing more, finish the open create and running downloads."""
-        self.number, self.is_asked = number, True
-        if self.pool is not None:
-            self.pool.stop("signal")
-
-    def abort(self, _number: signal.Signals | None = None) -> None:
-        """Drop the downloads too."""
-        if self.pool is not None:
-            self.pool.abort()
-
-
 async def run(job: Job, **options: Any) -> Summary:
     """Run a job to its end and return how it went.
 
@@ -104,11 +81,12 @@ def run_sync(job: Job, **options: Any) -> Summary:
     return anyio.run(lambda: run(job, **options))
 
 
-async def stream(job: Job, **options: Any) -> AsyncIterator[Outcome]:
+async def stream(job: Job, **options: Any) -> AsyncGenerator[Outcome, None]:
     """Run a job and yield each item's `Outcome` as it comes to its end in this run.
 
-    Leaving the loop stops the run as a first signal would: ids stay recorded, the next run goes on. Options
-    and errors as `run`.
+    Leaving the loop stops the run as a first signal would: ids stay recorded, the next run goes on. With
+    `contextlib.aclosing` the run has ended when the block is left; without it, a little later. Options and
+    errors as `run`; what goes wrong after the loop was left is not raised.
     """
     send, receive = anyio.create_memory_object_stream[Outcome](math.inf)
     chosen = replace(RunOptions(**options), on_outcome=send.send_nowait)
@@ -116,14 +94,16 @@ async def stream(job: Job, **options: Any) -> AsyncIterator[Outcome]:
     task = asyncio.ensure_future(_run(job, chosen, stopper))
     task.add_done_callback(lambda _: send.close())
     try:
-        async with receive:
-            async for outcome in receive:
-                yield outcome
+        async for outcome in receive:
+            yield outcome
     finally:
         stopper.leave()
         with anyio.CancelScope(shield=True):
             await asyncio.wait([task])
-    await task
+        receive.close()  # not before: what is saved after the loop was left is still sent
+        problem = task.exception()
+    if problem is not None:
+        raise problem
 
 
 async def _run(job: Job, options: RunOptions, stopper: Stopper) -> Summary:
@@ -135,7 +115,8 @@ async def _run(job: Job, options: RunOptions, stopper: Stopper) -> Summary:
         read_manifest_head(job)
         if options.strict:
             await anyio.to_thread.run_sync(_refuse_bad_rows, job)
-        with _output_folder(job), RunLock(job.output.dir, run_id):
+        make_output_folder(job.output.dir)
+        with RunLock(job.output.dir, run_id):
             async with _signals(stopper, options):
                 summary, error = await _Session(job, options, run_id, key, started_at).run(stopper)
     except BatchupError as problem:
@@ -181,17 +162,15 @@ def _refuse_bad_rows(job: Job) -> None:
             raise DataProblem(draft.message, remedy="Nothing was created, as --strict asks; mend the row.")
 
 
-@contextmanager
-def _output_folder(job: Job) -> Iterator[None]:
+@asynccontextmanager
+async def _closing_all() -> AsyncIterator[AsyncExitStack]:
+    """Close whatever the block opened, in a cancelled run too."""
+    stack = AsyncExitStack()
     try:
-        make_folder(job.output.dir)
-    except DiskProblem as problem:
-        raise OutputProblem(problem.message, remedy=problem.remedy) from problem
-    if not os.access(job.output.dir, os.W_OK | os.X_OK):
-        raise OutputProblem(
-            f"{job.output.dir} cannot be written.", remedy="Make it writable, or set `[output] dir`."
-        )
-    yield
+        yield stack
+    finally:
+        with anyio.CancelScope(shield=True):
+            await stack.aclose()
 
 
 @dataclass(slots=True)
@@ -208,7 +187,7 @@ class _Session:
         """Open everything, run the pool, bring the results up to date, close everything."""
         job, options = self.job, self.options
         clock = Clock(1.0 if job.simulator is None else job.simulator.speed)
-        async with AsyncExitStack() as stack:
+        async with _closing_all() as stack:
             log = RunLog(job.output.dir / "run.log.jsonl", self.run_id, [self.key], options.log_level)
             stack.callback(log.close)
             reporter = Reporter(

@@ -69,7 +69,7 @@ def test_failed_and_rejected_items_are_3(tmp_path: Path) -> None:
     """Failed items and rejected rows end a run with 3, and each is told with its reason."""
     bad = [{"id": "a", "image": "missing.png"}, {"id": "no-image"}]
     rows(tmp_path / "rows.jsonl", *web("w", "x", "y", "z"), *bad)
-    summary = ended(run(simulated(tmp_path, "rows.jsonl", failed_permanent=0.6)), 3, "finished")
+    summary = ended(run(simulated(tmp_path, "rows.jsonl", faults={"failed_permanent": 0.6})), 3, "finished")
     assert (summary["saved"] + summary["failed"], summary["rejected"]) == (4, 2)
     assert summary["failed"] > 0
     rejects = (tmp_path / "job.out" / "rejects.jsonl").read_text().splitlines()
@@ -86,7 +86,8 @@ def test_failed_and_rejected_items_are_3(tmp_path: Path) -> None:
 
 def test_held_items_are_4(tmp_path: Path) -> None:
     """With on_in_doubt = "hold" a create without an answer is held, and held items end a run with 4."""
-    job = simulated(tmp_path, more='[run]\non_in_doubt = "hold"', create_lost=0.7)
+    rows(tmp_path / "rows.jsonl", *web("a", "b", "c", "d", "e", "f"))
+    job = simulated(tmp_path, "rows.jsonl", more='[run]\non_in_doubt = "hold"', faults={"create_lost": 0.7})
     summary = ended(run(job), 4, "finished")
     assert summary["held"] > 0
     assert summary["saved"] + summary["held"] == 6
@@ -96,14 +97,15 @@ def test_held_items_are_4(tmp_path: Path) -> None:
 
 def test_in_doubt_without_a_list_is_4(tmp_path: Path) -> None:
     """Where the list of executions is not to be had, what is in doubt is held."""
-    job = simulated(tmp_path, create_lost=0.7, list_5xx=1)
+    rows(tmp_path / "rows.jsonl", *web("a", "b", "c", "d", "e", "f"))
+    job = simulated(tmp_path, "rows.jsonl", faults={"create_lost": 0.25, "list_5xx": 1})
     assert ended(run(job), 4, "finished")["held"] > 0
     assert judged(job).get("duplicate_creates", 0) == 0
 
 
 def test_paid_but_unclaimed_is_4_and_claimed_later(tmp_path: Path) -> None:
     """An output that cannot be fetched tonight is 4; the next run fetches it and buys nothing."""
-    job = simulated(tmp_path, output_5xx=1)
+    job = simulated(tmp_path, faults={"output_5xx": 1})
     done = run(job)
     summary = ended(done, 4, "finished")
     assert (summary["saved"], summary["outstanding"], summary["creates"]) == (0, 6, 6)

@@ -66,22 +66,44 @@ def test_the_first_signal_leaves_and_the_same_command_goes_on(tmp_path: Path, nu
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("after_s", [0.2, 0.3])
-def test_a_signal_before_anything_was_done_is_told_too(
-    tmp_path: Path, number: signal.Signals, after_s: float
-) -> None:
-    """While the run is still opening its files a signal ends it with the summary and no traceback."""
+def test_a_signal_before_anything_was_done_is_told_too(tmp_path: Path, number: signal.Signals) -> None:
+    """While the job file is still being read a signal ends the command with its summary."""
+    os.mkfifo(tmp_path / "job.toml")
+    with running(tmp_path / "job.toml") as process, writing(tmp_path / "job.toml"):
+        done = signalled(process, number)
+    assert stopped(done, number)["items"] == 0
+
+
+@contextmanager
+def writing(pipe: Path) -> Iterator[None]:
+    """Hold a pipe open that somebody has begun to read, and write nothing."""
+    until = time.monotonic() + 20
+    while True:
+        try:
+            handle = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            break
+        except OSError:  # nobody reads yet
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+@pytest.mark.parametrize("after_s", [0.3, 0.4])
+def test_a_signal_while_the_run_opens_its_files(tmp_path: Path, after_s: float) -> None:
+    """At whatever moment of its beginning a signal comes, the command ends as the signal would."""
     with running(simulated(tmp_path, speed=5)) as process:
         time.sleep(after_s)
-        done = signalled(process, number)
-    if done.out:  # it had come as far as reading its own command line
-        stopped(done, number)
+        done = signalled(process, signal.SIGTERM)
+    assert done.code == -signal.SIGTERM
     assert "Traceback" not in done.err
 
 
 def test_a_signal_while_waiting_for_the_answer_of_a_create(tmp_path: Path) -> None:
     """The open create is heard out, so that nothing is left in doubt."""
-    job = simulated(tmp_path, speed=30, slow=1)
+    job = simulated(tmp_path, speed=30, faults={"slow": 1})
     with at_work(job, "submitting") as process:
         done = signalled(process, signal.SIGTERM)
     summary = stopped(done, signal.SIGTERM)
@@ -104,7 +126,7 @@ def test_a_process_started_to_ignore_a_signal_ignores_it(tmp_path: Path) -> None
 def test_the_third_signal_ends_the_process_at_once(tmp_path: Path) -> None:
     """Whoever insists is not kept waiting for the open create."""
     rows(tmp_path / "rows.jsonl", *web("a"))
-    job = simulated(tmp_path, "rows.jsonl", speed=1, slow=1)
+    job = simulated(tmp_path, "rows.jsonl", speed=1, faults={"slow": 1})
     with at_work(job, "submitting") as process:
         for _ in range(3):
             os.kill(process.pid, signal.SIGTERM)
@@ -126,7 +148,7 @@ def test_a_second_run_is_turned_away_while_the_first_goes_on(tmp_path: Path) -> 
 
 def test_a_closed_standard_error_ends_nothing(tmp_path: Path) -> None:
     """A terminal that goes away in the night silences the run and does not stop it."""
-    job = simulated(tmp_path, speed=60, failed_permanent=1)
+    job = simulated(tmp_path, speed=60, faults={"failed_permanent": 1})
     with at_work(job, "in_flight") as process:
         assert process.stderr is not None
         process.stderr.close()

@@ -1,14 +1,15 @@
 """`batchup status JOB`: how a job stands, from `status.json`, without touching the run."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
 
 from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG, JOB_FILE
+from batchup.core.summary import Summary
 from batchup.core.tally import Snapshot
 from batchup.edge.progress import describe
 from batchup.errors import DataProblem
@@ -27,15 +28,25 @@ def command(job: Path, *, as_json: bool, debug: bool) -> None:
     with problems_end_the_command(debug=debug):
         path = Job.load(job).output.dir / "status.json"
         status, text = _read(path, job)
-        now = msgspec.convert(status["now"], Snapshot)
-        sys.stdout.write(text + "\n" if as_json else _words(status, now))
+        now = status.now
+        sys.stdout.write(text + "\n" if as_json else _words(status))
     sys.exit(3 if now.failed or now.held or now.in_doubt or now.rejected else 0)
 
 
-def _read(path: Path, job: Path) -> tuple[dict[str, Any], str]:
+@dataclass(frozen=True)
+class Status:
+    """What `status.json` says; `summary` is None while the run goes on."""
+
+    job: str
+    written_at: str
+    now: Snapshot
+    summary: Summary | None
+
+
+def _read(path: Path, job: Path) -> tuple[Status, str]:
     try:
         text = path.read_text(encoding="utf-8")
-        return msgspec.json.decode(text, type=dict[str, Any]), text
+        return msgspec.json.decode(text, type=Status), text
     except FileNotFoundError:
         remedy = f"Start it with `batchup run {job}`."
         raise DataProblem(f"{job} has not run yet: there is no {path}.", remedy=remedy) from None
@@ -43,7 +54,7 @@ def _read(path: Path, job: Path) -> tuple[dict[str, Any], str]:
         raise DataProblem(f"{path} cannot be read: {problem}.") from problem
 
 
-def _words(status: dict[str, Any], now: Snapshot) -> str:
-    summary = status["summary"]
-    ended = "running" if summary is None else f"ended ({summary['reason']}, exit {summary['exit_code']})"
-    return f"{status['job']}: {ended}, as of {status['written_at']}\n{describe(now)}\n"
+def _words(status: Status) -> str:
+    summary = status.summary
+    ended = "running" if summary is None else f"ended ({summary.reason}, exit {summary.exit_code})"
+    return f"{status.job}: {ended}, as of {status.written_at}\n{describe(status.now)}\n"

@@ -81,9 +81,13 @@ class Batch:
                 return uploads.on_upload_failed(board, event, now)
             case ManifestEnded():
                 board.has_manifest_ended = True
-            case Stop():
-                if board.stop is None or board.stop.drain:
-                    board.stop = event
+                return []
+            case _:
+                return self._stop(event)
+
+    def _stop(self, event: Stop) -> list[Command]:
+        if self.board.stop is None or self.board.stop.drain:
+            self.board.stop = event
         return []
 
     def _sent(self, request: Request, now: float) -> list[Command]:
@@ -101,7 +105,7 @@ class Batch:
                 return doubts.on_inspect_sent(board)
             case Presign():
                 return uploads.on_sent(board, request)
-            case ListPage():
+            case _:
                 return doubts.on_list_sent(board, now)
 
     def _answered(self, event: Answered, now: float) -> list[Command]:

@@ -106,6 +106,8 @@ class Board:
             self.doubtful.pop(work.item.id, None)
         if was in _PERHAPS_BILLED and becomes not in _PERHAPS_BILLED:
             self.brakes.settled()
+        if self.running_count <= self.overdue_count:
+            self.brakes.is_out_of_credit = False  # nothing is left that could free some
         if work.is_overdue and becomes is not State.IN_FLIGHT:
             work.is_overdue = False
             self.tally.overdue -= 1

@@ -41,11 +41,9 @@ def is_leaving(board: Board, now: float) -> bool:
 
 
 def can_create_ever(board: Board, now: float) -> bool:
-    """Tell whether this run may still send a create, now or later."""
+    """Tell whether a run with nothing in flight that may settle can still send a create, now or later."""
     if board.stop is not None or board.is_past_deadline(now):
         return False
-    if board.running_count > board.overdue_count:
-        return True  # what settles may free a slot, credit or budget
     has_room = board.slots_free(now) > 0 or bool(board.held_until)  # what is held gives its slot back
     return has_room and board.can_afford_one()
 

@@ -65,7 +65,12 @@ def decide(
                 return Decision(Plan.REJECT)
             return Decision(Plan.LEAVE if state is State.HELD else Plan.JOIN)
         case _:
-            return Decision(Plan.WORK)
+            return Decision(Plan.WORK, max(1, attempts_left(remembered.attempts, max_attempts)))
+
+
+def attempts_left(attempts: int, max_attempts: int) -> int:
+    """Return how many attempts this run may make at an item that has had so many in all runs."""
+    return min(max_attempts, RUNS_OF_ATTEMPTS * max_attempts - attempts)
 
 
 def _decide_saved(on_change: Literal["error", "keep", "redo"]) -> Decision:

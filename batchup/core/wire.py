@@ -21,7 +21,6 @@ from batchup.core.messages import (
     Create,
     Inspect,
     Listed,
-    ListPage,
     Poll,
     Presign,
     Presigned,
@@ -88,7 +87,7 @@ def call_of(request: Request, model: str) -> Call:
         case Presign():
             kind = {"content_type": request.content_type, "file_type": "image"}
             return Call("POST", "upload/presign", {}, kind)
-        case ListPage():
+        case _:
             query = {
                 "limit": str(PAGE),
                 "offset": str(request.offset),
@@ -134,7 +133,7 @@ def _read_good(request: Request, body: Json) -> Answer:
             return _read_prediction(body, request.prediction_id)
         case Presign():
             return _read_presign(body)
-        case ListPage():
+        case _:
             return _read_page(body)
 
 

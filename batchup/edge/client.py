@@ -17,6 +17,7 @@ from batchup.core.wire import Call, Raw, Response, Silence
 from batchup.edge.proxy import proxy_for
 
 _LARGEST: Final = 8 << 20
+_JSON: Final = {"Content-Type": "application/json"}
 _UNSENT: Final = (
     aiohttp.ClientConnectorError,
     aiohttp.ClientHttpProxyError,  # the proxy refused to connect
@@ -35,6 +36,7 @@ class Client:
 
     def __init__(self, url: str, *, key: str, auth: str, timeout_s: float, open_creates: int = 1) -> None:
         self._base = URL(url.rstrip("/") + "/")
+        # With each request, not the session's: what a session sends always, it sends a proxy in clear.
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
@@ -61,7 +63,6 @@ class Client:
     def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=connector,
-            headers=self._headers,
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -77,7 +78,7 @@ class Client:
                 self._base.join(URL(call.path)),
                 params=dict(call.query),
                 data=body,
-                headers={"Content-Type": "application/json"} if body is not None else None,
+                headers=self._headers if body is None else {**self._headers, **_JSON},
                 allow_redirects=False,
                 proxy=self._proxy,
                 middlewares=(_once(),),

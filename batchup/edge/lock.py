@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from batchup.edge.files import disk_problems
-from batchup.errors import DiskProblem, Locked
+from batchup.edge.files import disk_problems, make_folder
+from batchup.errors import DiskProblem, Locked, OutputProblem
 
 _NO_LOCKS = "Some network file systems have no locks: set `[output] dir` to a folder on a local disk."
 
@@ -45,3 +45,13 @@ class RunLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._file)
+
+
+def make_output_folder(folder: Path) -> None:
+    """Make a job's output folder; OutputProblem if it cannot be made or written."""
+    try:
+        make_folder(folder)
+    except DiskProblem as problem:
+        raise OutputProblem(problem.message, remedy=problem.remedy) from problem
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputProblem(f"{folder} cannot be written.", remedy="Make it writable, or set `[output] dir`.")

@@ -4,6 +4,7 @@ It decides nothing. What costs money is written down before it is done, and betw
 and the commit of its id nothing is awaited.
 """
 
+import signal
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -270,3 +271,23 @@ class Pool:
             self.fail(error)
             return DownloadFailed(command.item_id, Failure("disk", error.message))
         return Downloaded(command.item_id, files)
+
+
+@dataclass(slots=True)
+class Stopper:
+    """A stop that may come before the pool runs, and the signal that asked for it."""
+
+    pool: Pool | None = None
+    number: signal.Signals | None = None
+    is_asked: bool = False
+
+    def leave(self, number: signal.Signals | None = None) -> None:
+        """Create nothing more, finish the open create and running downloads."""
+        self.number, self.is_asked = number, True
+        if self.pool is not None:
+            self.pool.stop("signal")
+
+    def abort(self, _number: signal.Signals | None = None) -> None:
+        """Drop the downloads too."""
+        if self.pool is not None:
+            self.pool.abort()

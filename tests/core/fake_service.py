@@ -142,7 +142,11 @@ class FakeService:
         found = self.predictions.get(prediction_id)
         if found is None:
             return self._json(404, {"error": "Prediction not found"}, t)
-        shown = {"id": found.id, "input": found.input if self.shows_input else None, "status": "processing"}
+        shown: dict[str, Any] = {
+            "id": found.id,
+            "input": found.input if self.shows_input else None,
+            "status": "processing",
+        }
         if t >= found.ends_at:
             metrics = {
                 "cost": 0 if found.error else found.cost,

@@ -62,7 +62,7 @@ class Bench:
 
     def restore(self, state: State, *, now: float = 0.0, **more: Any) -> list[Command]:
         """Take up an item that an earlier run left."""
-        facts: dict[str, Any] = {"attempt": 1, "sent_at": -50.0, "hashes": {}} | more
+        facts: dict[str, Any] = {"attempt": 1, "sent_at": -50.0, "hashes": {"key": "0"}} | more
         it = facts.pop("item", item("r0"))
         return self.batch.handle(ItemRestored(it, state, **facts), now)
 

@@ -124,6 +124,15 @@ def test_no_credit_does_not_wait_for_what_is_gone() -> None:
     assert isinstance(bench.choose(3.0), Create)
 
 
+def test_no_credit_does_not_wait_for_a_create_that_made_nothing() -> None:
+    """When the other open create turns out to have made nothing, credit is asked for again."""
+    bench = Bench(3, open_creates=2)
+    first, second = bench.send(Create, 0.0), bench.send(Create, 0.0)
+    assert ended(bench.answer(first, problem(Verdict.NO_CREDIT), 0.0)) is None
+    bench.answer(second, problem(Verdict.PERMANENT), 0.0)
+    assert ended(bench.fail_create(Verdict.NO_CREDIT, 1.0)) is NoCredit
+
+
 def test_no_credit_does_not_wait_for_what_is_overdue() -> None:
     """With nothing in flight but overdue predictions, no credit ends the run."""
     bench = Bench(3, timeout_s=60.0)

@@ -2,6 +2,7 @@
 
 from math import inf
 from random import Random
+from typing import Any
 
 import pytest
 from core.parts import problem
@@ -19,7 +20,7 @@ from batchup.core.verdicts import Verdict
 RNG = Random(1)
 
 
-def brakes(*verdicts: Verdict, **more: float | bool | None) -> Brakes:
+def brakes(*verdicts: Verdict, **more: Any) -> Brakes:
     """Make brakes that took in these answers at 100 s."""
     made = Brakes(10)
     for verdict in verdicts:

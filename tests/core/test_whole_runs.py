@@ -1,11 +1,16 @@
 """Whole runs in a virtual world: a night of faults in milliseconds, judged by the service's own log."""
 
+from collections import Counter
+from itertools import count
+from typing import Literal
+
 import pytest
 from core.fake_service import FakeService
 from core.world import World, items, judge
 
 from batchup.core.policy import Policy
 from batchup.core.states import State
+from batchup.core.verdicts import Kind
 
 
 def test_a_night_without_faults() -> None:
@@ -54,24 +59,25 @@ def test_nights_of_many_faults(block: int) -> None:
             assert world.board.tally.outstanding == world.board.tally.unclaimed
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_kill_at_every_step(seed: int) -> None:
+def test_a_kill_at_every_step() -> None:
     """Killed at any step and started again, a job buys nothing twice and loses nothing."""
-    faults = {"lost_accepted": 0.1, "fails": 0.1, "poll_500": 0.1}
-    hit = set[State]()
-    for step in range(1, 5000, 3):
-        world = World(
-            FakeService(seed=seed, faults=faults), items(8, is_local=lambda k: k % 2 == 0), seed=seed
-        )
-        world.run(steps=step)
-        if world.is_done:
-            break
-        hit |= set(world.disk.states())
-        world = world.kill(read_s=(step % 3) * 20.0)
-        world.run()
-        judge(world, count=8)
-        assert world.board.tally.saved + world.board.tally.failed == 8
+    hit, in_flight = set[State](), Counter[int]()
+    faults = {"lost_accepted": 0.1, "fails": 0.2, "unsent": 0.1, "bad": 0.1, "poll_500": 0.1}
+    for seed in range(3):
+        for step in count(1):
+            service = FakeService(seed=seed, faults=faults)
+            manifest = items(12, is_local=lambda k: k % 2 == 0)
+            world = World(service, manifest, seed=seed, is_checked=False).run(steps=step)
+            hit |= set(world.disk.states())
+            in_flight[world.disk.states()[State.IN_FLIGHT]] += 1
+            later = world.kill(read_s=step % 3 * 20.0, is_checked=False).run()
+            judge(later, count=12)
+            assert later.board.tally.saved + later.board.tally.failed == 12
+            if world.is_done:
+                break
     assert hit >= set(State) - {State.HELD}
+    assert max(in_flight) >= 8
+    print("kills by how many were in flight:", sorted(in_flight.items()))
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -84,6 +90,37 @@ def test_a_night_of_many_kills(seed: int) -> None:
         world = world.kill(after_s=world.rng.choice((0.1, 5.0, 500.0)), read_s=world.rng.choice((0.0, 9.0)))
     judge(world.run(), count=25)
     assert world.board.tally.saved + world.board.tally.failed == 25
+
+
+@pytest.mark.parametrize("drain", [False, True])
+def test_a_night_of_stops(drain: bool) -> None:  # noqa: FBT001 a table of cases
+    """A run that is asked to stop ends soon, leaves nothing in doubt, and the next one finishes the job."""
+    for seed in range(15):
+        service = FakeService(seed=seed, faults={"fails": 0.1, "busy": 0.05, "presign_500": 0.1})
+        world = World(service, items(25, is_local=lambda k: k % 2 == 0), seed=seed)
+        world.run(steps=world.rng.randrange(1, 150))
+        asked_at, creates = world.now(), service.log["POST prediction"] + world.board.open[Kind.CREATE]
+        world.stop(drain=drain)
+        world.run()
+        assert service.log["POST prediction"] <= creates
+        assert world.now() - asked_at < (200 if drain else 31)
+        assert world.board.tally.in_doubt == 0
+        assert not drain or world.board.running_count == 0
+        world = world.kill().run()
+        judge(world, count=25)
+        assert world.board.tally.saved + world.board.tally.failed == 25
+
+
+@pytest.mark.parametrize("on_in_doubt", ["hold", "resubmit"])
+def test_other_policies_end_too(on_in_doubt: Literal["hold", "resubmit"]) -> None:
+    """A run that holds, or buys again, ends with every item saved, failed or held."""
+    for seed in range(10):
+        service = FakeService(seed=seed, faults={"lost_accepted": 0.1, "lost_refused": 0.1}, copies=3)
+        policy = Policy(on_in_doubt=on_in_doubt, timeout_s=120.0, open_creates=2)
+        world = World(service, items(25), policy, seed=seed).run()
+        judge(world, count=25)
+        assert world.board.tally.saved + world.board.tally.held == 25
+        assert on_in_doubt == "resubmit" or not any(n > 1 for n in service.bought().values())
 
 
 def test_the_policy_is_the_jobs() -> None:

@@ -205,7 +205,7 @@ class World:
         for _, _, _, act in sorted(entry for entry in self.agenda if entry[2]):
             act()
         self.agenda.clear()
-        more = {"policy": self.policy, "seed": self.seed + 1, "read_s": self.read_s} | changes
+        more: dict[str, Any] = {"policy": self.policy, "seed": self.seed + 1, "read_s": self.read_s} | changes
         return World(self.service, self.manifest, disk=self.disk, t=self.t + after_s, **more)
 
     def feed(self, event: Event) -> list[Command]:
@@ -291,7 +291,9 @@ class World:
 
     def _event_of(self, row: Item) -> Event:
         kept = self.disk.kept.get(row.id)
-        known = kept and Remembered(kept.item.fingerprint, kept.state, kept.attempt, kept.failure)
+        known = None
+        if kept is not None:
+            known = Remembered(kept.item.fingerprint, kept.state, kept.attempt, kept.failure)
         plan = decide(row, known, on_change="error", max_attempts=self.policy.max_attempts)
         if kept is not None and plan.plan in (Plan.SKIP, Plan.LEAVE):
             return ItemCounted(COUNTED[kept.state], row.id)

@@ -75,13 +75,18 @@ def web(*ids: str, **given: Any) -> list[dict[str, Any]]:
 
 
 def simulated(
-    folder: Path, manifest: str = "photos", *, speed: int = 200, more: str = "", **faults: float
+    folder: Path,
+    manifest: str = "photos",
+    *,
+    speed: int = 200,
+    more: str = "",
+    faults: Mapping[str, float] | None = None,
 ) -> Path:
     """Write a job on the embedded simulator, `job.toml`; its photos are made unless they are there."""
     if manifest == "photos" and not (folder / "photos").exists():
         photos(folder / "photos", 6)
     path = folder / "job.toml"
-    switches = ", ".join(f"{name} = {share}" for name, share in faults.items())
+    switches = ", ".join(f"{name} = {share}" for name, share in (faults or {}).items())
     path.write_text(SIMULATED.format(manifest=manifest, speed=speed, more=more, faults=switches))
     return path
 
@@ -128,9 +133,13 @@ def run(job: Path, *flags: str, **environ: str) -> Ended:
 def running(job: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
     """Start a job, and make sure that the process is gone in the end."""
     words = command("run", job, "--json", "--no-progress", *flags)
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(
-        words, cwd=job.parent, env=environment(job.parent), text=True, **streams
+        words,
+        cwd=job.parent,
+        env=environment(job.parent),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         try:
             yield process

@@ -44,8 +44,7 @@ def end_of(job: Path) -> Summary:
     try:
         return run_sync(Job.load(job))
     except BatchupError as problem:
-        assert problem.summary is not None
-        return problem.summary
+        return problem.summary or Summary(job="", run="", reason="none", exit_code=-1)
 
 
 def count(summary: Summary) -> dict[str, int]:
@@ -56,7 +55,7 @@ def count(summary: Summary) -> dict[str, int]:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_now_and_then(tmp_path: Path, fault: str) -> None:
     """Four times of ten: all that can be saved is, the limits hold, and nothing is bought twice."""
-    job = simulated(tmp_path, **{fault: 0.4})
+    job = simulated(tmp_path, faults={fault: 0.4})
     summary = end_of(job)
     assert summary.exit_code in SOMETIMES.get(fault, {0}), summary
     assert adds_up(count(summary))
@@ -71,7 +70,7 @@ def test_a_fault_now_and_then(tmp_path: Path, fault: str) -> None:
 def test_a_fault_at_every_turn(tmp_path: Path, fault: str, end: tuple[int, str, int]) -> None:
     """Always: the run comes to its end in the state that is true, and buys nothing twice."""
     code, state, speed = end
-    job = simulated(tmp_path, speed=speed, **{fault: 1})
+    job = simulated(tmp_path, speed=speed, faults={fault: 1})
     summary = end_of(job)
     assert (summary.exit_code, getattr(summary, state)) == (code, 6), summary
     totals = judged(job)
@@ -82,7 +81,7 @@ def test_a_fault_at_every_turn(tmp_path: Path, fault: str, end: tuple[int, str, 
 def test_many_faults_at_once(tmp_path: Path) -> None:
     """Lost creates, broken polls and a missing list row by row still come out right in the end."""
     faults = {"create_lost": 0.3, "create_reset": 0.2, "poll_5xx": 0.3, "list_5xx": 0.2, "output_reset": 0.2}
-    job = simulated(tmp_path, **faults)
+    job = simulated(tmp_path, faults=faults)
     codes = [end_of(job).exit_code for _ in range(2)]
     totals = judged(job)
     assert (codes[-1], totals["creates"], totals.get("duplicate_creates", 0)) == (0, 6, 0)

@@ -42,6 +42,8 @@ def resume(board: Board, work: Work, now: float) -> list[Command]:
             return [keep]
         case "resubmit":
             return _hold(board, work, now, "in doubt as often as it may be attempted")
+        case _ if not work.hashes:
+            return _hold(board, work, now, "nothing is known of what was sent, so it cannot be recognised")
         case _:
             work.next_poll_at = max(now, work.sent_at + FIRST_LOOK_S)
             return []

@@ -24,9 +24,7 @@ def drop(board: Board, work: Work) -> None:
     board.unprepared.pop(work.item.id, None)
     board.backing_off.pop(work.item.id, None)
     for file in work.item.files.values():
-        upload = board.uploads.get(file.sha256)
-        if upload is None:
-            continue
+        upload = board.uploads[file.sha256]
         upload.users.discard(work.item.id)
         if not upload.users and not upload.is_under_way:
             board.uploads.pop(file.sha256)

@@ -3,6 +3,7 @@
 from batchup.core.board import Board, Upload
 from batchup.core.messages import Command, ItemCounted, ItemRead, ItemRestored, KeepUpload
 from batchup.core.reactions import doubts, saving
+from batchup.core.resume import attempts_left
 from batchup.core.states import MAY_BE_RUNNING, Move, State
 from batchup.core.work import Work
 
@@ -68,7 +69,7 @@ def on_restored(board: Board, event: ItemRestored, now: float) -> list[Command]:
         event.item,
         event.state,
         event.attempt,
-        attempts_left=board.policy.max_attempts - 1,
+        attempts_left=attempts_left(event.attempt, board.policy.max_attempts) - 1,
         is_from_manifest=False,
         hashes=event.hashes,
         sent_at=event.sent_at,
@@ -145,4 +146,6 @@ def uploaded(board: Board, sha256: str, url: str, expires_at: float) -> list[Com
         if board.is_uploaded(board.works[item_id]):
             board.unprepared.pop(item_id)
             board.prepared.append(item_id)
+    if not upload.users:
+        board.uploads.pop(sha256)
     return [KeepUpload(sha256, url, expires_at)]

@@ -1,0 +1,256 @@
+"""Local files on their way to the service."""
+
+from typing import Any
+
+import pytest
+from core.parts import AGAIN, EPOCH, NEVER, Bench, failed, moves, problem, told
+from core.world import item
+
+from batchup.core.items import Failure, Item
+from batchup.core.messages import (
+    Command,
+    Create,
+    Done,
+    KeepUpload,
+    Presign,
+    Presigned,
+    Put,
+    Stop,
+    Uploaded,
+    UploadFailed,
+    Wait,
+)
+from batchup.core.states import State
+from batchup.core.verdicts import Verdict
+from batchup.errors import KeyRefused
+
+CUT = Failure("cut", "cut off", retryable=True)
+PLACE = Presigned("https://s3/x?sig", {"Content-Type": "image/jpeg"}, "https://f/x", EPOCH + 86_400)
+
+
+def local(count: int = 1, *, content: str = "", **settings: Any) -> Bench:
+    """Make a bench with items whose images are local; with `content`, all the same."""
+    bench = Bench(0, **settings)
+    for k in range(count):
+        bench.read(item(f"i{k}", is_local=True, content=content))
+    return bench
+
+
+def put(bench: Bench, now: float = 0.0) -> Put:
+    """Ask for a place for the next content, and return the upload that follows."""
+    (command,) = bench.answer(bench.send(Presign, now), PLACE, now)
+    assert isinstance(command, Put)
+    return command
+
+
+def upload(bench: Bench, now: float = 0.0) -> list[Command]:
+    """Upload the next content."""
+    sent = put(bench, now)
+    return bench.batch.handle(Uploaded(sent.file.sha256, sent.public_url, sent.expires_at), now)
+
+
+def test_an_image_is_uploaded_before_its_create() -> None:
+    """A local file is presigned, put, remembered, and its address stands in the create."""
+    bench = local()
+    sent = put(bench)
+    assert (sent.put_url, sent.public_url, sent.file.sha256) == ("https://s3/x?sig", "https://f/x", "sha-i0")
+    commands = bench.batch.handle(Uploaded("sha-i0", "https://f/x", sent.expires_at), 1.0)
+    assert commands == [KeepUpload("sha-i0", "https://f/x", EPOCH + 86_400 - 3600)]
+    assert bench.send(Create, 1.0).input == {"image": "https://f/x", "key": "i0"}
+
+
+def test_an_upload_without_an_end_is_reckoned_to_last_a_day() -> None:
+    """Where the service does not say, an upload is not used after a day."""
+    bench = local()
+    (command,) = bench.answer(bench.send(Presign, 10.0), Presigned("u", {}, "p", None), 10.0)
+    assert isinstance(command, Put)
+    assert command.expires_at == EPOCH + 10 + 86_400 - 3600
+
+
+def test_one_content_is_uploaded_once() -> None:
+    """Items with the same image share one upload."""
+    bench = local(3, content="same")
+    upload(bench)
+    assert isinstance(bench.choose(0.0), Create)
+    bench.read(item("late", is_local=True, content="same"))
+    assert list(bench.board.prepared) == ["i0", "i1", "i2", "late"]
+    assert bench.board.presigned_count == 1
+
+
+def test_what_is_there_already_is_not_uploaded() -> None:
+    """An upload of an earlier run is used while it lasts."""
+    bench = Bench(0)
+    bench.read(item("a", is_local=True), uploaded={"sha-a": "https://f/a"})
+    assert bench.send(Create, 0.0).input["image"] == "https://f/a"
+
+
+def test_uploads_keep_a_little_ahead() -> None:
+    """No more is uploaded than free slots can use soon, and no more than a few at one time."""
+    bench = local(22)
+    for _ in range(8):
+        bench.send(Presign, 0.0)
+    assert bench.choose(0.0) == Wait(None)
+    narrow = local(22, concurrency=1)
+    for _ in range(3):
+        narrow.send(Presign, 0.0)
+    assert narrow.choose(0.0) == Wait(None)
+
+
+def test_a_failed_upload_begins_with_a_fresh_presign() -> None:
+    """A PUT that fails is repeated after a wait, with a new address."""
+    bench = local()
+    put(bench)
+    bench.batch.handle(UploadFailed("sha-i0", CUT), 1.0)
+    wait = bench.choose(1.0)
+    assert isinstance(wait, Wait)
+    assert wait.until is not None
+    assert isinstance(bench.choose(wait.until), Presign)
+
+
+@pytest.mark.parametrize("max_attempts", [1, 3])
+def test_uploads_are_given_up_after_their_rounds(max_attempts: int) -> None:
+    """Five tries an attempt, with a pause between the rounds, and the items fail for now."""
+    bench, now, tries, commands = local(2, content="same", max_attempts=max_attempts), 0.0, 0, list[Command]()
+    while not told(commands):
+        while isinstance(choice := bench.choose(now), Wait):
+            assert choice.until is not None
+            now = choice.until
+        commands = bench.answer(bench.send(Presign, now), problem(Verdict.REPEAT), now)
+        tries += 1
+    assert tries == 5 * max_attempts
+    assert told(commands) == ["failed", "failed"]
+    assert "upload_failed" in repr(commands)
+    assert bench.board.uploads == {}
+    assert now > 60.0 * (max_attempts - 1)
+
+
+@pytest.mark.parametrize("how", ["presign", "put"])
+def test_a_refused_upload_fails_its_items_at_once(how: str) -> None:
+    """A content the service refuses fails its items, and nothing was bought."""
+    bench = local(2, content="same")
+    if how == "presign":
+        commands = bench.answer(bench.send(Presign, 0.0), problem(Verdict.PERMANENT), 0.0)
+    else:
+        put(bench)
+        commands = bench.batch.handle(UploadFailed("same", NEVER), 0.0)
+    assert told(commands) == ["failed", "failed"]
+    bench.end_manifest()
+    assert bench.choose(0.0) == Done()
+
+
+def test_a_throttled_presign_is_wanted_again() -> None:
+    """A presign that was throttled is no failure of its content."""
+    bench = local()
+    bench.answer(bench.send(Presign, 0.0), problem(Verdict.THROTTLED, retry_after_s=5.0), 0.0)
+    assert bench.choose(0.0) == Wait(5.0)
+    assert isinstance(bench.choose(5.0), Presign)
+
+
+def test_a_presign_may_end_the_run() -> None:
+    """A key refused by a presign ends the run, and the item stays ready."""
+    bench = local()
+    bench.answer(bench.send(Presign, 0.0), problem(Verdict.KEY_REFUSED), 0.0)
+    assert isinstance(bench.board.error, KeyRefused)
+    assert bench.choose(0.0) == Done()
+    assert bench.board.tally.outstanding == 1
+
+
+def test_nothing_is_uploaded_after_a_stop() -> None:
+    """A run that drains uploads nothing for creates it will not send."""
+    bench = local()
+    bench.batch.handle(Stop("deadline", drain=True), 0.0)
+    assert bench.choose(0.0) == Done()
+
+
+def test_a_drain_waits_for_an_upload_under_way() -> None:
+    """An upload under way comes to its end, so that it is remembered."""
+    bench = local()
+    put(bench)
+    bench.batch.handle(Stop("deadline", drain=True), 0.0)
+    assert bench.choose(0.0) == Wait(None)
+    bench.batch.handle(Uploaded("sha-i0", "https://f/x", EPOCH), 1.0)
+    assert bench.choose(1.0) == Done()
+
+
+def test_an_item_in_flight_wants_no_upload() -> None:
+    """The row of a restored item in flight asks for no upload: it may never need one."""
+    bench = Bench(0)
+    bench.restore(State.IN_FLIGHT, prediction_id="p0")
+    bench.read(item("r0", is_local=True), was=State.IN_FLIGHT)
+    assert bench.board.wanted_uploads == {}
+
+
+def test_a_restored_item_waits_for_its_row_and_its_upload() -> None:
+    """A restored item that has to be created again is not, before its file is known and uploaded."""
+    bench = Bench(0)
+    bench.restore(State.IN_FLIGHT, prediction_id="p0", now=0.0)
+    bench.poll(failed(AGAIN))
+    assert bench.choose(1000.0) == Wait(None)
+    bench.read(item("r0", is_local=True), was=State.BACKING_OFF)
+    assert isinstance(bench.choose(1000.0), Presign)
+    upload(bench, 1000.0)
+    assert bench.send(Create, 1000.0).input["image"] == "https://f/x"
+
+
+def test_a_retry_whose_upload_is_refused_fails() -> None:
+    """An item that backs off and whose image cannot be uploaded again fails."""
+    bench = Bench(0)
+    bench.restore(State.IN_FLIGHT, prediction_id="p0")
+    bench.read(item("r0", is_local=True), was=State.IN_FLIGHT)
+    bench.poll(failed(AGAIN))
+    commands = bench.answer(bench.send(Presign, 1.0), problem(Verdict.PERMANENT), 1.0)
+    assert moves(commands) == [(State.BACKING_OFF, State.FAILED)]
+    assert bench.board.backing_off == {}
+
+
+def test_a_refused_upload_leaves_alone_who_is_in_flight() -> None:
+    """An item in flight that shares a refused content is not dropped: it is paid for."""
+    bench = Bench(0)
+    bench.restore(State.IN_FLIGHT, prediction_id="p0")
+    bench.read(item("r0", is_local=True, content="same"), was=State.IN_FLIGHT)
+    bench.read(item("new", is_local=True, content="same"))
+    commands = bench.answer(bench.send(Presign, 0.0), problem(Verdict.PERMANENT), 0.0)
+    assert told(commands) == ["failed"]
+    assert bench.state("r0") is State.IN_FLIGHT
+    assert bench.board.running_count == 1
+    bench.poll(failed(AGAIN))
+    assert isinstance(bench.choose(500.0), Presign)
+
+
+def test_an_upload_nobody_needs_is_forgotten() -> None:
+    """When the last item that needed a content is done, its upload is not kept in memory."""
+    bench = Bench(0)
+    bench.read(item("a", is_local=True), uploaded={"sha-a": "https://f/a"})
+    bench.fail_create(Verdict.PERMANENT)
+    assert bench.board.uploads == {}
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_an_upload_whose_items_failed_meanwhile_is_forgotten(works: bool) -> None:  # noqa: FBT001 a table of cases
+    """An upload under way for an item that has failed is let go of when it ends, well or badly."""
+    bench = Bench(0)
+    bench.read(two_files())
+    refused = bench.send(Presign, 0.0)
+    other = put(bench)
+    bench.answer(refused, problem(Verdict.PERMANENT), 0.0)
+    assert list(bench.board.uploads) == [other.file.sha256]
+    end = Uploaded(other.file.sha256, "https://f/x", EPOCH) if works else UploadFailed(other.file.sha256, CUT)
+    bench.batch.handle(end, 1.0)
+    assert bench.board.uploads == bench.board.wanted_uploads == {}
+
+
+def two_files() -> Item:
+    """Make an item with two local files."""
+    one, two = item("a", is_local=True), item("b", is_local=True)
+    files = {"image": one.files["image"], "mask": two.files["image"]}
+    return Item("ab", 1, {"image": "a", "mask": "b"}, files, "x")
+
+
+def test_an_item_with_two_files_waits_for_both() -> None:
+    """A create goes out when all its files are there."""
+    bench = Bench(0)
+    bench.read(two_files())
+    upload(bench)
+    assert list(bench.board.prepared) == []
+    upload(bench)
+    assert bench.send(Create, 0.0).input == {"image": "https://f/x", "mask": "https://f/x"}

@@ -1,0 +1,109 @@
+"""The command explains itself: help, status, check, and that what is documented is what there is."""
+
+import json
+import re
+from pathlib import Path
+
+import click
+import pytest
+from edge.bench import batchup, photos, rows, run, simulated, web
+
+from batchup import errors
+from batchup.cli import main
+from batchup.cli.run import EPILOG
+from batchup.cli.run import command as run_command
+
+COMMANDS = ["check", "run", "simulate", "status"]
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)])
+def test_every_command_has_help(tmp_path: Path, words: list[str]) -> None:
+    """Each command says what it is for, with -h and with --help, and loads without a job."""
+    short = batchup(tmp_path, *words, "-h")
+    assert (short.code, short.err) == (0, "")
+    assert short.out.startswith("Usage: ")
+    assert len(short.out.splitlines()) > 5
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    """The commands there are, and those that are listed, are the same."""
+    out = batchup(tmp_path, "-h").out
+    assert [name for name in COMMANDS if f"\n  {name} " not in out] == []
+    assert main.list_commands(click.Context(main)) == COMMANDS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_flag_is_explained(name: str) -> None:
+    """No option is without a sentence that says what it does."""
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+def test_every_exit_code_is_listed() -> None:
+    """The help of `run` lists the exit code of each problem there is, and those without one."""
+    listed = {int(number) for number in re.findall(r"\b\d{1,3}\b", EPILOG)}
+    classes = [value for value in vars(errors).values() if isinstance(value, type)]
+    codes = {value.exit_code for value in classes if issubclass(value, errors.BatchupError)}
+    assert (codes | {0, 3, 4, 75, 130, 143}) - listed == set()
+
+
+def test_the_flags_of_the_contract_are_there() -> None:
+    """The flags that other programs use keep their names."""
+    flags = {name for param in run_command.params for name in param.opts}
+    named = {
+        "manifest",
+        "limit",
+        "max-duration",
+        "stop-at",
+        "max-spend",
+        "concurrency",
+        "rate",
+        "rerun-failed",
+    }
+    named |= {"on-in-doubt", "on-change", "strict", "no-progress", "quiet", "json", "log-level", "debug"}
+    assert {f"--{name}" for name in named} - flags == set()
+
+
+def test_an_unknown_command_is_2(tmp_path: Path) -> None:
+    """A command that is none is told, with what there is to do."""
+    done = batchup(tmp_path, "rum", "job.toml")
+    assert (done.code, done.out) == (2, "")
+    assert "rum" in done.err
+
+
+def test_check_counts_and_touches_nothing(tmp_path: Path) -> None:
+    """`check` names each bad row with its line, ends with 3, and makes no folder."""
+    rows(tmp_path / "rows.jsonl", *web("a", "b", "a"), {"id": "bad"})
+    job = simulated(tmp_path, "rows.jsonl")
+    done = batchup(tmp_path, "check", job)
+    assert (done.code, done.out) == (3, "job: 2 items, 1 rejected rows, 1 duplicate rows\n")
+    assert "Line 4" in done.err
+    assert not (tmp_path / "job.out").exists()
+    photos(tmp_path / "photos", 2)
+    assert batchup(tmp_path, "check", job, "--manifest", "photos").code == 0
+
+
+def test_status_before_and_after_a_run(tmp_path: Path) -> None:
+    """`status` says what to type before the first run, and how the last one ended after it."""
+    job = simulated(tmp_path)
+    before = batchup(tmp_path, "status", job)
+    assert before.code == 65
+    assert "batchup run" in before.err
+    run(job)
+    after = batchup(tmp_path, "status", job)
+    assert after.code == 0
+    assert "finished, exit 0" in after.out
+    told = json.loads(batchup(tmp_path, "status", job, "--json").out)
+    assert (told["is_running"], told["summary"]["saved"], told["now"]["saved"]) == (False, 6, 6)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"now": 5, "summary": null}'])
+def test_a_damaged_status_is_told(tmp_path: Path, text: str) -> None:
+    """A status file that is none is one sentence and 65, not a bug."""
+    job = simulated(tmp_path)
+    (tmp_path / "job.out").mkdir()
+    (tmp_path / "job.out" / "status.json").write_text(text)
+    done = batchup(tmp_path, "status", job)
+    assert (done.code, "Traceback" in done.err, "cannot be read" in done.err) == (65, False, True)
