@@ -5,6 +5,7 @@ import signal
 import sqlite3
 from contextlib import aclosing, closing
 from pathlib import Path
+from typing import Unpack
 
 import anyio
 import pytest
@@ -13,13 +14,14 @@ from edge.servers import answer, serving
 
 import batchup
 from batchup import Job, Outcome, SavedFile, Summary
+from batchup.api import Options
 from batchup.edge.lock import RunLock
 from batchup.errors import ConfigProblem, DataProblem, KeyRefused, Locked
 
 pytestmark = pytest.mark.anyio
 
 
-async def ran(job: Path, **options: object) -> Summary:
+async def ran(job: Path, **options: Unpack[Options]) -> Summary:
     """Run a job and check what holds for every run."""
     summary = await batchup.run(Job.load(job), **options)
     states = ("items", "saved", "failed", "held", "in_doubt", "outstanding", "rejected")

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 import batchup
@@ -38,13 +39,11 @@ def test_no_command_is_made_up() -> None:
 
 def test_flags() -> None:
     """Each flag the README uses belongs to the command it stands behind."""
-    for command, rest in re.findall(r"batchup (run|check|simulate|status)([^\n`]*)", README):
-        options = {
-            option
-            for parameter in LazyCommands().get_command(None, command).params
-            for option in parameter.opts  # type: ignore[arg-type, union-attr]
-        }
-        assert set(re.findall(r"--[a-z-]+", rest)) <= options, command
+    for name, rest in re.findall(r"batchup (run|check|simulate|status)([^\n`]*)", README):
+        command = LazyCommands().get_command(click.Context(LazyCommands()), name)
+        assert command is not None
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", rest)) <= options, name
 
 
 def test_faults() -> None:

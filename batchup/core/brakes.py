@@ -19,6 +19,10 @@ SENSELESS_COUNT = 10  # answers in a row
 _SIGNS_OF_LIFE = (Verdict.PERMANENT, Verdict.GONE, Verdict.NO_CREDIT)  # not a good answer, but a clear one
 
 
+_NOT_ACCEPTED = frozenset({Verdict.IN_DOUBT, Verdict.NOTHING_CREATED})
+"""What only a create can be told: it was sent, and there is no prediction to show for it."""
+
+
 @dataclass(slots=True)
 class Brakes:
     """What holds requests back. Instants are of the run's clock."""
@@ -34,6 +38,7 @@ class Brakes:
     senseless_count: int = 0
     accepted_count: int = 0  # since the cap shrank
     failing_since: float | None = None  # nothing has worked since then
+    creates_failing_since: float | None = None  # creates were tried since then, and none was accepted
     reason: str | None = None
 
     def __post_init__(self) -> None:
@@ -59,6 +64,7 @@ class Brakes:
     def accepted(self) -> None:
         """A create was accepted: a shrunken cap grows back, one by one."""
         self.doubt_count = 0
+        self.creates_failing_since = None
         self.is_waiting_for_settle = False
         if self.cap < self.concurrency:
             self.accepted_count += 1
@@ -71,12 +77,15 @@ class Brakes:
         if self.is_waiting_for_settle:
             self.is_waiting_for_settle, self.creates_until = False, 0.0
 
-    def failed(self, problem: Problem, now: float, rng: Random) -> None:
-        """Take in a bad answer that concerns everybody, not only its item."""
+    def failed(self, problem: Problem, now: float, rng: Random, *, speed: float = 1.0) -> None:
+        """Take in a bad answer that concerns everybody; a wait it names is in real seconds."""
         if problem.verdict in _SIGNS_OF_LIFE:
             self.worked()
+            self.creates_failing_since = None
         else:
-            self.failing_since = now if self.failing_since is None else self.failing_since
+            self.failing_since = _earlier(self.failing_since, now)
+        if problem.verdict in _NOT_ACCEPTED:
+            self.creates_failing_since = _earlier(self.creates_failing_since, now)
         self.failure_count += 1
         self.senseless_count = self.senseless_count + 1 if problem.is_senseless else 0
         match problem.verdict:
@@ -93,9 +102,10 @@ class Brakes:
                 self._shrink(problem.cap, now)
                 self.reason = f"the service's cap: {problem.failure.message}"
             case Verdict.THROTTLED:
-                wait = problem.retry_after_s
-                if wait is None:
+                if problem.retry_after_s is None:
                     wait = backoff_s(self.failure_count, rng, first_s=10.0)
+                else:
+                    wait = problem.retry_after_s * speed
                 self.everything_until = max(self.everything_until, now + wait)
                 self.reason = f"asked to wait: {problem.failure.message}"
             case _:
@@ -103,7 +113,10 @@ class Brakes:
 
     def is_hopeless(self, now: float) -> bool:
         """Tell whether nothing has worked for so long that waiting on is pointless."""
-        return self.failing_since is not None and now - self.failing_since >= PATIENCE_S
+        return any(
+            since is not None and now - since >= PATIENCE_S
+            for since in (self.failing_since, self.creates_failing_since)
+        )
 
     def is_nonsense(self) -> bool:
         """Tell whether the service's answers have long stopped making sense."""
@@ -114,3 +127,7 @@ class Brakes:
         self.accepted_count = 0
         self.is_waiting_for_settle = True
         self.creates_until = now + CAP_SILENCE_S
+
+
+def _earlier(since: float | None, now: float) -> float:
+    return now if since is None else since

@@ -38,22 +38,62 @@ class Summary:
     wall_s: float = 0.0
 
 
-def finished_code(tally: Tally) -> int:
-    """Return the exit code of a run that came to its own end: 4 wins over 75, that over 3, that over 0."""
+def ended(
+    tally: Tally, *, is_complete: bool, is_item_limited: bool, is_past_deadline: bool, is_broke: bool
+) -> tuple[str, int]:
+    """Return the reason and the exit code of a run that came to its own end.
+
+    4 wins over 75, that over 3, that over 0. A manifest that was not read to its end has work left.
+    """
+    has_work_left = tally.outstanding > 0 or not is_complete
     if tally.held or tally.in_doubt or tally.unclaimed or tally.overdue:
-        return 4
-    if tally.outstanding:
-        return 75
-    return 3 if tally.failed or tally.rejected else 0
+        code = 4
+    elif has_work_left:
+        code = 75
+    else:
+        code = 3 if tally.failed or tally.rejected else 0
+    if has_work_left and is_past_deadline:
+        return "deadline", code
+    if has_work_left and is_broke:
+        return "spend_limit", code
+    if has_work_left and is_item_limited:
+        return "item_limit", code
+    return "finished" if tally.requests or tally.saved_here else "nothing_to_do", code
 
 
-def finished_reason(tally: Tally, *, is_past_deadline: bool, is_item_limited: bool, is_broke: bool) -> str:
-    """Say in a word why a run that came to its own end did so."""
-    if tally.outstanding:
-        if is_past_deadline:
-            return "deadline"
-        if is_broke:
-            return "spend_limit"
-        if is_item_limited:
-            return "item_limit"
-    return "finished" if tally.requests or tally.saved_here else "nothing_to_do"
+def summarise(
+    tally: Tally,
+    *,
+    job: str,
+    run: str,
+    reason: str,
+    exit_code: int,
+    manifest_complete: bool,
+    worst_window: int,
+    wall_s: float,
+) -> Summary:
+    """Put what was counted into the summary's shape."""
+    return Summary(
+        job=job,
+        run=run,
+        reason=reason,
+        exit_code=exit_code,
+        items=tally.items,
+        saved=tally.saved,
+        failed=tally.failed,
+        held=tally.held,
+        in_doubt=tally.in_doubt,
+        outstanding=tally.outstanding,
+        rejected=tally.rejected,
+        skipped=tally.skipped,
+        duplicates=tally.duplicates,
+        manifest_complete=manifest_complete,
+        requests=tally.requests,
+        creates=tally.creates,
+        polls=tally.polls,
+        throttled=tally.throttled,
+        worst_window=worst_window,
+        spend_usd=round(tally.spend_usd, 6),
+        job_spend_usd=round(tally.job_spend_usd, 6),
+        wall_s=round(wall_s, 3),
+    )

@@ -17,13 +17,9 @@ class Rejects:
         self._path = folder / NAME
         with disk_problems(self._path):
             self._path.unlink(missing_ok=True)
-        self.count = 0
-        self.first: Reject | None = None
 
     def write(self, reject: Reject) -> None:
         """Add one line."""
         line = {"line": reject.line, "id": reject.id, "kind": reject.kind, "message": reject.message}
         with disk_problems(self._path), self._path.open("ab") as file:
             file.write(msgspec.json.encode(line) + b"\n")
-        self.count += 1
-        self.first = self.first or reject

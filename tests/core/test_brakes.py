@@ -142,6 +142,25 @@ def test_half_an_hour_of_failures_is_hopeless() -> None:
     assert not made.is_hopeless(1e9)
 
 
+def test_half_an_hour_of_creates_for_nothing_is_hopeless() -> None:
+    """Where polls work and no create is accepted for thirty minutes, waiting on is pointless too."""
+    made = Brakes(10)
+    for minute in range(30):
+        assert not made.is_hopeless(60.0 * minute)
+        made.failed(problem(Verdict.IN_DOUBT), 60.0 * minute, RNG)
+        made.worked()
+    assert made.is_hopeless(1800.0)
+    made.accepted()
+    assert not made.is_hopeless(1800.0)
+
+
+def test_a_named_wait_is_in_real_seconds() -> None:
+    """Retry-After is the service's and passes in real time, however fast the run's clock goes."""
+    made = Brakes(10)
+    made.failed(problem(Verdict.THROTTLED, retry_after_s=3.0), 100.0, RNG, speed=20.0)
+    assert made.everything_until == 160.0
+
+
 def test_one_failure_after_a_long_silence_is_not_hopeless() -> None:
     """An hour in which nothing was asked is no hour of failures."""
     made = Brakes(10)

@@ -4,8 +4,14 @@ from itertools import product
 
 import pytest
 
-from batchup.core.summary import finished_code, finished_reason
+from batchup.core.summary import ended, summarise
 from batchup.core.tally import Tally
+
+
+def end_of(tally: Tally, **changes: bool) -> tuple[str, int]:
+    """Return reason and code of a run that read its manifest to the end and met no limit."""
+    plain = {"is_complete": True, "is_item_limited": False, "is_past_deadline": False, "is_broke": False}
+    return ended(tally, **plain | changes)
 
 
 @pytest.mark.parametrize(
@@ -25,14 +31,14 @@ from batchup.core.tally import Tally
 )
 def test_what_is_left_makes_the_code(tally: Tally, code: int) -> None:
     """All saved is 0, something failed or rejected 3, something to do 75, something nobody can tell 4."""
-    assert finished_code(tally) == code
+    assert end_of(tally)[1] == code
 
 
 def test_the_worst_wins() -> None:
     """Of several, 4 wins over 75, that over 3, that over 0."""
     for held, left, failed in product((0, 1), repeat=3):
         tally = Tally(items=held + left + failed, held=held, failed=failed)
-        assert finished_code(tally) == (4 if held else 75 if left else 3 if failed else 0)
+        assert end_of(tally)[1] == (4 if held else 75 if left else 3 if failed else 0)
 
 
 @pytest.mark.parametrize(
@@ -51,5 +57,27 @@ def test_the_worst_wins() -> None:
 )
 def test_the_word_says_why(tally: Tally, past: bool, limited: bool, broke: bool, word: str) -> None:  # noqa: FBT001 a table of cases
     """With work left the word is what stopped it; without, whether there was anything to do."""
-    got = finished_reason(tally, is_past_deadline=past, is_item_limited=limited, is_broke=broke)
+    got, _ = end_of(tally, is_past_deadline=past, is_item_limited=limited, is_broke=broke)
     assert got == word
+
+
+def test_an_unread_manifest_has_work_left() -> None:
+    """What was not read may be work: the run was cut short, though nothing it knows of is outstanding."""
+    assert end_of(Tally(), is_complete=False, is_past_deadline=True) == ("deadline", 75)
+    assert end_of(Tally(), is_complete=False, is_broke=True) == ("spend_limit", 75)
+
+
+def test_the_summary_says_what_was_counted() -> None:
+    """Counts are taken over, and what is outstanding is what is left of the items."""
+    tally = Tally(items=9, saved=4, failed=1, held=1, in_doubt=1, rejected=1, spend_usd=0.1 + 0.2)
+    got = summarise(
+        tally,
+        job="j",
+        run="r",
+        reason="signal",
+        exit_code=143,
+        manifest_complete=False,
+        worst_window=60,
+        wall_s=1.23456,
+    )
+    assert (got.outstanding, got.spend_usd, got.wall_s, got.exit_code) == (1, 0.3, 1.235, 143)

@@ -22,7 +22,7 @@ def test_it_says_where_it_listens_and_ends_quietly(number: signal.Signals) -> No
     with running("--fault", "rate_429=1", "--fault", "slow=0") as service:
         assert service.stats == service.url.replace("/v1", "/stats")
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(service.url + "/models")  # noqa: S310 - the simulator's own address
+            urllib.request.urlopen(service.url + "/models")
         with caught.value as answer:
             assert answer.code == 429
         service.process.send_signal(number)
@@ -72,7 +72,7 @@ def test_help_lists_every_fault() -> None:
 
 def test_stats_are_a_json_object_of_whole_numbers() -> None:
     """The statistics have the names that others rely on, all whole numbers but the counts by route."""
-    with running() as service, urllib.request.urlopen(service.stats) as answer:  # noqa: S310 - as above
+    with running() as service, urllib.request.urlopen(service.stats) as answer:
         found = json.load(answer)
     names = [
         *("requests", "worst_window", "max_in_flight", "creates", "duplicate_creates", "throttled"),

@@ -158,6 +158,7 @@ def _adopt(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
     keep = board.move(work, Move.FIND, now, prediction_id=seen.prediction_id, created_at=work.sent_at)
     work.prediction_id, work.created_at, work.running_at = seen.prediction_id, work.sent_at, work.sent_at
     board.tally.creates += 1
+    board.brakes.accepted()
     fields = {"item": work.item.id, "attempt": work.attempt, "prediction_id": seen.prediction_id}
     return [keep, Note("found", fields=fields), *polls.on_seen(board, work, seen, now)]
 

@@ -78,7 +78,7 @@ def end(board: Board, error: BatchupError) -> list[Command]:
 
 def weigh(board: Board, problem: Problem, now: float) -> list[Command]:
     """Take in what a bad answer says about the service as a whole; it may end the run."""
-    board.brakes.failed(problem, now, board.rng)
+    board.brakes.failed(problem, now, board.rng, speed=board.calendar.speed)
     if problem.verdict is Verdict.THROTTLED:
         board.tally.throttled += 1
     words = problem.failure.message
