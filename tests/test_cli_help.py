@@ -2,11 +2,13 @@
 
 import json
 import re
+import subprocess
+import time
 from pathlib import Path
 
 import click
 import pytest
-from edge.bench import batchup, photos, rows, run, simulated, web
+from edge.bench import batchup, command, photos, rows, run, simulated, web
 
 from batchup import errors
 from batchup.cli import main
@@ -83,6 +85,18 @@ def test_check_counts_and_touches_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "job.out").exists()
     photos(tmp_path / "photos", 2)
     assert batchup(tmp_path, "check", job, "--manifest", "photos").code == 0
+
+
+def test_status_of_a_killed_run(tmp_path: Path) -> None:
+    """A run that was killed could not say so; `status` sees that its process is gone."""
+    rows(tmp_path / "rows.jsonl", *web("a"))
+    job = simulated(tmp_path, "rows.jsonl", speed=1)
+    with subprocess.Popen(command("run", job, "--quiet"), cwd=tmp_path) as process:
+        while not (tmp_path / "job.out/status.json").exists():
+            time.sleep(0.05)
+        assert "running" in batchup(tmp_path, "status", job).out
+        process.kill()
+    assert "cut off; `batchup run" in batchup(tmp_path, "status", job).out
 
 
 def test_status_before_and_after_a_run(tmp_path: Path) -> None:

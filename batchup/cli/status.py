@@ -1,7 +1,6 @@
 """`batchup status JOB`: how a job stands, from `status.json`, without touching the run."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -9,9 +8,8 @@ import msgspec
 
 from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG, JOB_FILE
-from batchup.core.summary import Summary
-from batchup.core.tally import Snapshot
 from batchup.edge.progress import describe
+from batchup.edge.status import NAME, Status
 from batchup.errors import DataProblem
 from batchup.job import Job
 
@@ -26,21 +24,11 @@ def command(job: Path, *, as_json: bool, debug: bool) -> None:
     Exits with 0 when all is well and with 3 when something failed or was held.
     """
     with problems_end_the_command(debug=debug):
-        path = Job.load(job).output.dir / "status.json"
+        path = Job.load(job).output.dir / NAME
         status, text = _read(path, job)
         now = status.now
-        sys.stdout.write(text + "\n" if as_json else _words(status))
+        sys.stdout.write(text + "\n" if as_json else _words(status, job))
     sys.exit(3 if now.failed or now.held or now.in_doubt or now.rejected else 0)
-
-
-@dataclass(frozen=True)
-class Status:
-    """What `status.json` says; `summary` is None while the run goes on."""
-
-    job: str
-    written_at: str
-    now: Snapshot
-    summary: Summary | None
 
 
 def _read(path: Path, job: Path) -> tuple[Status, str]:
@@ -54,7 +42,11 @@ def _read(path: Path, job: Path) -> tuple[Status, str]:
         raise DataProblem(f"{path} cannot be read: {problem}.") from problem
 
 
-def _words(status: Status) -> str:
-    summary = status.summary
-    ended = "running" if summary is None else f"ended ({summary.reason}, exit {summary.exit_code})"
-    return f"{status.job}: {ended}, as of {status.written_at}\n{describe(status.now)}\n"
+def _words(status: Status, job: Path) -> str:
+    if status.summary is not None:
+        how = f"ended ({status.summary.reason}, exit {status.summary.exit_code})"
+    elif status.was_cut_off():
+        how = f"cut off; `batchup run {job}` continues"
+    else:
+        how = "running"
+    return f"{status.job}: {how}, as of {status.written_at}\n{describe(status.now)}\n"

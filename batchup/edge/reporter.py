@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from os import getpid
 from pathlib import Path
+from socket import gethostname
 from typing import Any, Final
 
 import anyio
@@ -19,10 +20,10 @@ from batchup.edge.files import write_atomic
 from batchup.edge.pool import Pool
 from batchup.edge.progress import Printer
 from batchup.edge.runlog import RunLog
+from batchup.edge.status import Status
 from batchup.errors import DiskProblem
 from batchup.settings.units import Rate
 
-STATUS: Final = "status.json"
 SHOW_EVERY_S: Final = 0.2  # real seconds
 STATUS_EVERY_S: Final = 2.0
 
@@ -94,16 +95,17 @@ class Reporter:
 
     def write_status(self, picture: Snapshot, summary: Summary | None) -> None:
         """Replace `status.json`; a disk that does not take it is the log's affair, not the run's."""
-        status = {
-            "job": self.job,
-            "run": self.run,
-            "pid": getpid(),
-            "is_running": summary is None,
-            "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "now": picture,
-            "summary": summary,
-        }
+        status = Status(
+            job=self.job,
+            run=self.run,
+            pid=getpid(),
+            host=gethostname(),
+            is_running=summary is None,
+            written_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            now=picture,
+            summary=summary,
+        )
         try:
-            write_atomic(self.folder / STATUS, msgspec.json.encode(status), durable=summary is not None)
+            write_atomic(self.folder / NAME, msgspec.json.encode(status), durable=summary is not None)
         except DiskProblem as problem:
             self.log.warning("status_not_written", why=problem.message)
