@@ -20,7 +20,7 @@ from batchup.edge.files import write_atomic
 from batchup.edge.pool import Pool
 from batchup.edge.progress import Printer
 from batchup.edge.runlog import RunLog
-from batchup.edge.status import Status
+from batchup.edge.status import NAME, Status
 from batchup.errors import DiskProblem
 from batchup.settings.units import Rate
 
