@@ -37,7 +37,6 @@ class Polling:
     """When to look at a prediction: the first guess and the item's timeout, in seconds."""
 
     expected_s: float = 53.0
-    list: Literal["auto", "off"] = "auto"
     timeout_s: float = 900.0
 
     def __post_init__(self) -> None:

@@ -38,7 +38,7 @@ def test_a_manifest_and_a_model_are_enough(tmp_path: Path) -> None:
     assert job.limits == Limits(
         concurrency=10, rate=Rate(60, 60.0), open_creates=1, max_attempts=3, max_spend=None
     )
-    assert job.polling == Polling(expected_s=53.0, list="auto", timeout_s=900.0)
+    assert job.polling == Polling(expected_s=53.0, timeout_s=900.0)
     assert job.run == RunPolicy(on_in_doubt="reconcile", on_change="error")
     assert job.service.url == "https://api.eachlabs.ai/v1"
     assert not job.service.is_simulated
@@ -97,7 +97,7 @@ def test_every_key_reaches_the_job(tmp_path: Path) -> None:
         input={"scale": 4, "nested": {"a": [1, True, "x"]}},
         columns={"id": "sku", "image": "photo_url"},
         limits=Limits(concurrency=7, rate=Rate(60, 3.0), max_attempts=5, max_spend=25.0),
-        polling=Polling(expected_s=0.5, list="off", timeout_s=5400.0),
+        polling=Polling(expected_s=0.5, timeout_s=5400.0),
         run=RunPolicy(on_in_doubt="hold", on_change="redo"),
         output=Output(dir=tmp_path / "o", allow_private=True, max_pixels=1000),
         service=Service(

@@ -145,6 +145,7 @@ def test_a_key_above_its_table_names_the_table() -> None:
         "[prepare]\nmax_side = 100",
         "[notify]",
         "[run]\ndedupe = true",
+        "[polling]\nlist = 'auto'",
         "[limits]\nopen_creates = 2",
         "[service]\nprofile = 'replicate'",
         "[output]\ndir = 's3://bucket/out'",

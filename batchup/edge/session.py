@@ -16,6 +16,7 @@ from batchup.core.policy import Policy
 from batchup.core.summary import Summary, ended, summarise
 from batchup.edge import results
 from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.claim import claim
 from batchup.edge.client import Client
 from batchup.edge.clock import Clock
 from batchup.edge.contents import Contents
@@ -86,6 +87,7 @@ class Session:
                 job.name, self.run_id, job.output.dir, log, options.printer, options.on_outcome
             )
             tools = await self._tools(stack, clock)
+            claim(tools.checkpoint, job)
             pool = Pool(Batch(self._board(clock, tools.checkpoint)), tools, reporter)
             contents = Contents(job.output.dir / "contents.db")
             stack.callback(contents.close)

@@ -86,6 +86,14 @@ def check_one_create(count: int) -> None:
         raise ValueError("other values than 1 are not built yet")
 
 
+def check_no_list(choice: str) -> None:
+    """Check that polls are asked for as they are made so far: of one prediction each."""
+    if choice not in {"auto", "off"}:
+        raise ValueError(f'expected "auto" or "off", got "{choice}"')
+    if choice == "auto":
+        raise ValueError('polling by the service\'s list is not built yet; leave it out or write "off"')
+
+
 def check_no_dedupe(is_on: bool) -> None:  # noqa: FBT001 - a check gets the value and nothing else
     """Check that images that are equal under different ids are made once each."""
     if is_on:
