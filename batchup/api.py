@@ -21,11 +21,11 @@ from batchup.core.summary import Summary
 from batchup.edge.feeder import first_of_each_id
 from batchup.edge.lock import RunLock, make_output_folder
 from batchup.edge.manifest import Reject, read_manifest
-from batchup.edge.pool import Stopper
 from batchup.edge.progress import Printer
 from batchup.edge.secret import read_key
 from batchup.edge.session import RunOptions, Session
 from batchup.edge.signals import watch_signals
+from batchup.edge.stopper import Stopper
 from batchup.errors import BatchupError, DataProblem
 from batchup.job import Job
 

@@ -16,7 +16,7 @@ import batchup
 from batchup import Job, Outcome, SavedFile, Summary
 from batchup.api import Options
 from batchup.edge.lock import RunLock
-from batchup.errors import ConfigProblem, DataProblem, KeyRefused, Locked
+from batchup.errors import ConfigProblem, DataProblem, InternalProblem, KeyRefused, Locked
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +60,21 @@ def test_run_sync_is_run_outside_of_a_loop(tmp_path: Path) -> None:
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     with pytest.raises(AttributeError):
         summary.saved = 7  # type: ignore[misc] # that is what is refused
+
+
+async def test_a_function_that_raises_ends_the_run_with_a_summary(tmp_path: Path) -> None:
+    """What `on_outcome` raises is the cause of the run's error; the next run continues."""
+    job = simulated(tmp_path)
+
+    def raises(outcome: Outcome) -> None:
+        raise LookupError(outcome.id)
+
+    with pytest.raises(InternalProblem, match="LookupError") as caught:
+        await batchup.run(Job.load(job), on_outcome=raises)
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert caught.value.summary is not None
+    assert caught.value.summary.saved >= 1
+    assert (await ran(job)).saved == 6
 
 
 async def test_no_signal_handler_is_installed_unasked(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The command explains itself: help, status, check, and that what is documented is what there is."""
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -14,6 +15,7 @@ from batchup import errors
 from batchup.cli import main
 from batchup.cli.run import EPILOG
 from batchup.cli.run import command as run_command
+from batchup.edge.lock import RunLock
 
 COMMANDS = ["check", "run", "simulate", "status"]
 
@@ -97,6 +99,20 @@ def test_status_of_a_killed_run(tmp_path: Path) -> None:
         assert "running" in batchup(tmp_path, "status", job).out
         process.kill()
     assert "cut off; `batchup run" in batchup(tmp_path, "status", job).out
+
+
+def test_status_goes_by_the_lock(tmp_path: Path) -> None:
+    """A run is going on while its lock is held, whichever process has its number by now."""
+    rows(tmp_path / "rows.jsonl", *web("a"))
+    job = simulated(tmp_path, "rows.jsonl")
+    run(job)
+    folder = tmp_path / "job.out"
+    told = json.loads((folder / "status.json").read_text())
+    told |= {"pid": os.getpid(), "is_running": True, "summary": None}
+    (folder / "status.json").write_text(json.dumps(told))
+    assert "cut off; `batchup run" in batchup(tmp_path, "status", job).out
+    with RunLock(folder, "r"):
+        assert "running" in batchup(tmp_path, "status", job).out
 
 
 def test_status_before_and_after_a_run(tmp_path: Path) -> None:

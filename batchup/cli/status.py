@@ -24,10 +24,10 @@ def command(job: Path, *, as_json: bool, debug: bool) -> None:
     Exits with 0 when all is well and with 3 when something failed or was held.
     """
     with problems_end_the_command(debug=debug):
-        path = Job.load(job).output.dir / NAME
-        status, text = _read(path, job)
+        folder = Job.load(job).output.dir
+        status, text = _read(folder / NAME, job)
         now = status.now
-        sys.stdout.write(text + "\n" if as_json else _words(status, job))
+        sys.stdout.write(text + "\n" if as_json else _words(status, job, folder))
     sys.exit(3 if now.failed or now.held or now.in_doubt or now.rejected else 0)
 
 
@@ -42,10 +42,10 @@ def _read(path: Path, job: Path) -> tuple[Status, str]:
         raise DataProblem(f"{path} cannot be read: {problem}.") from problem
 
 
-def _words(status: Status, job: Path) -> str:
+def _words(status: Status, job: Path, folder: Path) -> str:
     if status.summary is not None:
         how = f"ended ({status.summary.reason}, exit {status.summary.exit_code})"
-    elif status.was_cut_off():
+    elif status.was_cut_off(folder):
         how = f"cut off; `batchup run {job}` continues"
     else:
         how = "running"

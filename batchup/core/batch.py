@@ -106,13 +106,13 @@ class Batch:
             case Presign():
                 return uploads.on_sent(board, request)
             case _:
-                return doubts.on_list_sent(board, now)
+                return doubts.on_list_sent(board, request, now)
 
     def _answered(self, event: Answered, now: float) -> list[Command]:
         board, request = self.board, event.request
         board.open[request.kind] -= 1
         if event.service_offset_s is not None:
-            board.service_offset_s = event.service_offset_s
+            board.learn_offset(event.service_offset_s)
         match request, event.answer:
             case Create(), Accepted() | Problem() as answer:
                 return creates.on_answer(board, request, answer, now)
@@ -124,6 +124,6 @@ class Batch:
             case Presign(), Presigned() | Problem() as answer:
                 return uploads.on_answer(board, request, answer, now)
             case ListPage(), Listed() | Problem() as answer:
-                return doubts.on_list_answer(board, answer, event.known, now)
+                return doubts.on_list_answer(board, request, answer, event.known, now)
             case _:
                 raise TypeError(f"{type(event.answer).__name__} does not answer {type(request).__name__}")

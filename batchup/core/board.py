@@ -13,7 +13,9 @@ from typing import Any
 from batchup.core.brakes import Brakes
 from batchup.core.calendar import Calendar
 from batchup.core.items import LocalFile
+from batchup.core.listing import Listing
 from batchup.core.messages import Keep, Stop
+from batchup.core.money import can_afford_one
 from batchup.core.policy import Policy
 from batchup.core.polling import REMEMBERED_COUNT, Durations, Sighting, fit, next_poll_age, polls_affordable
 from batchup.core.retry import Budget
@@ -40,25 +42,6 @@ class Upload:
 
 
 @dataclass(slots=True)
-class Listing:
-    """The walk through the service's list that looks for creates in doubt."""
-
-    started_at: float | None = None  # while one is under way
-    offset: int = 0
-    is_page_open: bool = False
-    candidates: deque[str] = field(default_factory=deque)  # to be inspected
-    open_count: int = 0  # inspections under way
-    is_read: bool = False  # all pages were
-    is_unclear: bool = False  # a candidate could not be seen: this walk proves nothing absent
-    met: set[str] = field(default_factory=set)  # candidates of this walk, inspected or not
-    foreign: set[str] = field(default_factory=set)  # inspected, and nobody's of ours
-    gone_at: dict[str, float] = field(default_factory=dict)  # when a candidate was first not found
-    trouble_count: Counter[str] = field(default_factory=Counter)  # inspections that failed, by candidate
-    failure_count: int = 0
-    not_before: float = 0.0
-
-
-@dataclass(slots=True)
 class Board:
     """The state of a run. Instants are of the run's clock."""
 
@@ -74,14 +57,16 @@ class Board:
     wanted_uploads: dict[str, None] = field(default_factory=dict)  # hashes to be presigned, in order
     listing: Listing = field(default_factory=Listing)
     doubtful: dict[str, None] = field(default_factory=dict)  # ids of the items in doubt
-    held_until: list[float] = field(default_factory=list)  # slots of held items
+    held_until: list[float] = field(default_factory=list)  # slots of what may run and is given up
+    unknown_words: set[str] = field(default_factory=set)  # status words nobody told us of, said already
     restored: set[str] = field(default_factory=set)  # ids an earlier run left, counted already
     open: Counter[Kind] = field(default_factory=Counter)
     saving: set[str] = field(default_factory=set)  # ids being downloaded
     running_count: int = 0  # items that may be running at the service
     sightings: deque[Sighting] = field(default_factory=lambda: deque(maxlen=REMEMBERED_COUNT))
     presigned_count: int = 0
-    service_offset_s: float = 0.0
+    service_offset_s: float = 0.0  # the service's wall clock minus ours, as of its last answer
+    is_offset_known: bool = False
     has_manifest_ended: bool = False
     stop: Stop | None = None
     error: BatchupError | None = None
@@ -120,12 +105,17 @@ class Board:
 
     def slots_used(self, now: float) -> int:
         """Count predictions that may be running: in flight, in doubt, held and overdue ones alike."""
-        self.held_until = [at for at in self.held_until if at > now]
-        return self.running_count + len(self.held_until)
+        return self.running_count + sum(1 for at in self.held_until if at > now)
 
     def slots_free(self, now: float) -> int:
         """Count the predictions that may be added now."""
         return max(0, min(self.policy.concurrency, self.brakes.cap) - self.slots_used(now))
+
+    def learn_offset(self, offset_s: float) -> None:
+        """Take in how far the service's clock is from ours."""
+        if not self.is_offset_known and self.listing.started_at is not None:
+            self.listing.is_unclear = True  # its window was reckoned by our clock alone
+        self.service_offset_s, self.is_offset_known = offset_s, True
 
     def learn(self, sighting: Sighting) -> None:
         """Take in how long a prediction took."""
@@ -179,25 +169,16 @@ class Board:
         """Yield the items in doubt."""
         return (self.works[item_id] for item_id in list(self.doubtful))
 
-    def price_usd(self) -> float | None:
-        """Return what one prediction has to be reckoned at: the dearest seen; None before the first.
-
-        What failed cost nothing, and says nothing of the price.
-        """
-        return self.tally.dearest_usd or None
-
     def can_afford_one(self) -> bool:
-        """Tell whether one more create keeps the job under `max_spend`, counting what is in flight or held.
+        """Tell whether one more create keeps the job under `max_spend`."""
+        return can_afford_one(self.tally, self.policy.max_spend, self.running_count)
 
-        Before a price is known one prediction at a time finds it out.
-        """
-        limit = self.policy.max_spend
-        if limit is None:
+    def is_leaving(self, now: float) -> bool:
+        """Tell whether nothing new is sent any more: stopped, broken, or past the deadline itself."""
+        if self.error is not None or (self.stop is not None and not self.stop.drain):
             return True
-        spent, price = self.tally.job_spend_usd, self.price_usd()
-        if price is None:
-            return self.running_count == 0 and spent < limit
-        return spent + (self.running_count + self.tally.held + 1) * price <= limit + 1e-9
+        deadline = self.policy.deadline_at
+        return deadline is not None and now >= deadline
 
     def is_past_deadline(self, now: float) -> bool:
         """Tell whether a create sent now would probably land after the deadline."""

@@ -29,8 +29,8 @@ class Brakes:
 
     concurrency: int
     cap: int = 0  # predictions in flight the service lets us have; at most `concurrency`
-    everything_until: float = 0.0
-    creates_until: float = 0.0
+    resume_at: float = 0.0
+    creates_resume_at: float = 0.0
     is_waiting_for_settle: bool = False
     is_out_of_credit: bool = False
     doubt_count: int = 0  # creates in a row without an answer
@@ -48,7 +48,7 @@ class Brakes:
         """Return the instant from which a create may be sent; inf while only an event can allow it."""
         if self.is_out_of_credit or self.doubt_count >= BREAKER_COUNT:
             return inf
-        return max(now, self.everything_until, self.creates_until)
+        return max(now, self.resume_at, self.creates_resume_at)
 
     def why(self, now: float) -> str | None:
         """Say in words why nothing is being created now, if so."""
@@ -75,7 +75,7 @@ class Brakes:
         """A prediction settled: what waits for room or for credit may try once more."""
         self.is_out_of_credit = False
         if self.is_waiting_for_settle:
-            self.is_waiting_for_settle, self.creates_until = False, 0.0
+            self.is_waiting_for_settle, self.creates_resume_at = False, 0.0
 
     def failed(self, problem: Problem, now: float, rng: Random, *, speed: float = 1.0) -> None:
         """Take in a bad answer that concerns everybody; a wait it names is in real seconds."""
@@ -93,7 +93,7 @@ class Brakes:
                 self.doubt_count += 1
                 self.reason = "creates go unanswered"
             case Verdict.NOTHING_CREATED:
-                self.creates_until = now + backoff_s(self.failure_count, rng)
+                self.creates_resume_at = now + backoff_s(self.failure_count, rng)
                 self.reason = f"the service cannot be reached: {problem.failure.message}"
             case Verdict.NO_CREDIT:
                 self.is_out_of_credit = True
@@ -106,7 +106,7 @@ class Brakes:
                     wait = backoff_s(self.failure_count, rng, first_s=10.0)
                 else:
                     wait = problem.retry_after_s * speed
-                self.everything_until = max(self.everything_until, now + wait)
+                self.resume_at = max(self.resume_at, now + wait)
                 self.reason = f"asked to wait: {problem.failure.message}"
             case _:
                 pass
@@ -126,7 +126,7 @@ class Brakes:
         self.cap = min(self.cap, named)
         self.accepted_count = 0
         self.is_waiting_for_settle = True
-        self.creates_until = now + CAP_SILENCE_S
+        self.creates_resume_at = now + CAP_SILENCE_S
 
 
 def _earlier(since: float | None, now: float) -> float:

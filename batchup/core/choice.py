@@ -11,40 +11,34 @@ from math import inf
 from batchup.core.board import Board
 from batchup.core.messages import Create, Done, Inspect, ListPage, Poll, Presign, Request, Wait
 from batchup.core.verdicts import Kind
+from batchup.core.windows import next_window
 
 AHEAD_COUNT = 2  # uploads kept ready beyond the free slots
-WINDOW_MARGIN_S = 120.0  # of wall time around the listing's window: clocks differ
 MANY_UPLOADS = 8  # under way at one time
 
 
 def choose(board: Board, now: float, permits: int) -> Request | Wait | Done:
     """Return the request worth most now, the instant to ask again, or Done.
 
-    `permits` is how many requests may be sent at this instant. The board is not changed.
+    `permits` is how many requests may be sent at this instant. What the board knows is not changed: at most
+    entries of the heap of polls that were overtaken are dropped.
     """
     if is_finished(board, now):
         return Done()
-    if is_leaving(board, now) or permits < 1:
+    if board.is_leaving(now) or permits < 1:
         return Wait(None)
-    if now < board.brakes.everything_until:
-        return Wait(board.brakes.everything_until)
+    if now < board.brakes.resume_at:
+        return Wait(board.brakes.resume_at)
     request = _create(board, now) or _presign(board, now) or _look_for_doubts(board, now) or _poll(board, now)
     return request or Wait(_next_instant(board, now))
-
-
-def is_leaving(board: Board, now: float) -> bool:
-    """Tell whether nothing new is sent any more: stopped, broken, or past the deadline itself."""
-    if board.error is not None or (board.stop is not None and not board.stop.drain):
-        return True
-    deadline = board.policy.deadline_at
-    return deadline is not None and now >= deadline
 
 
 def can_create_ever(board: Board, now: float) -> bool:
     """Tell whether a run with nothing in flight that may settle can still send a create, now or later."""
     if board.stop is not None or board.is_past_deadline(now):
         return False
-    has_room = board.slots_free(now) > 0 or bool(board.held_until)  # what is held gives its slot back
+    gets_back = any(at > now for at in board.held_until)  # what is held gives its slot back
+    has_room = board.slots_free(now) > 0 or gets_back
     return has_room and board.can_afford_one()
 
 
@@ -52,7 +46,7 @@ def is_finished(board: Board, now: float) -> bool:
     """Tell whether there is nothing left to do in this run."""
     if sum(board.open.values()) or board.saving:
         return False
-    if is_leaving(board, now):
+    if board.is_leaving(now):
         return True
     if any(upload.is_under_way for upload in board.uploads.values()):
         return False
@@ -124,13 +118,9 @@ def _is_cut_off(board: Board, now: float) -> bool:
 
 
 def _page(board: Board, now: float) -> ListPage:
-    sent = min((work.sent_at for work in board.doubts()), default=now)
-    offset = board.service_offset_s
-    return ListPage(
-        board.listing.offset,
-        board.calendar.to_unix(sent) + offset - WINDOW_MARGIN_S,
-        board.calendar.to_unix(now) + offset + WINDOW_MARGIN_S,
-    )
+    listing = board.listing
+    window = listing.window or next_window(board, now)
+    return ListPage(listing.offset, window.from_at, window.to_at)
 
 
 def _poll(board: Board, now: float) -> Poll | None:

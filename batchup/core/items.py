@@ -1,6 +1,6 @@
 """The values that travel through batchup: frozen, so that whoever gets one may keep it.
 
-An `Item` is what is wanted, a `Prediction` what the service runs and bills for it, an `Outcome` its end.
+An `Item` is what is wanted, a `Failure` why something went wrong, an `Outcome` an item's end.
 """
 
 from collections.abc import Mapping

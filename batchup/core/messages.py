@@ -177,6 +177,7 @@ class ItemRestored:
     prediction_id: str | None = None
     urls: tuple[str, ...] = ()
     cost_usd: float | None = None
+    service_offset_s: float = 0.0  # the service's wall clock minus ours when it was sent
 
 
 @dataclass(frozen=True, slots=True)

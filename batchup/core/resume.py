@@ -32,7 +32,7 @@ class Plan(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A plan, and how many attempts this run may make (None: as many as the limits say)."""
+    """A plan, and how many attempts this run may make (None: as many as the limits say; 0: it fails)."""
 
     plan: Plan
     attempts_left: int | None = None
@@ -64,13 +64,15 @@ def decide(
             if has_changed and on_change == "error":
                 return Decision(Plan.REJECT)
             return Decision(Plan.LEAVE if state is State.HELD else Plan.JOIN)
+        case _ if rerun_failed:
+            return Decision(Plan.WORK)
         case _:
-            return Decision(Plan.WORK, max(1, attempts_left(remembered.attempts, max_attempts)))
+            return Decision(Plan.WORK, attempts_left(remembered.attempts, max_attempts))
 
 
 def attempts_left(attempts: int, max_attempts: int) -> int:
     """Return how many attempts this run may make at an item that has had so many in all runs."""
-    return min(max_attempts, RUNS_OF_ATTEMPTS * max_attempts - attempts)
+    return max(0, min(max_attempts, RUNS_OF_ATTEMPTS * max_attempts - attempts))
 
 
 def _decide_saved(on_change: Literal["error", "keep", "redo"]) -> Decision:

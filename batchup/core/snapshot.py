@@ -1,10 +1,35 @@
 """The picture of a run that observers get, and when it will probably be over."""
 
+from dataclasses import dataclass
+
 from batchup.core.board import Board
-from batchup.core.tally import Snapshot
 
 FOUND_LATE = 1.08  # a slot is free again a little after its prediction ended
 POLLS_LEAST = 1.5  # a prediction, when requests are what is short
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The run at one instant, for whoever draws it. Lengths in seconds of the service's time."""
+
+    elapsed_s: float
+    total: int | None  # items in the manifest, None until they are counted
+    saved: int
+    failed: int
+    held: int
+    in_doubt: int
+    rejected: int
+    skipped: int  # saved before this run began; included in `saved`
+    duplicates: int
+    in_flight: int  # predictions created and not settled
+    saving: int  # settled well, download under way
+    per_minute: float  # items saved a minute of this run
+    eta_s: float | None
+    requests_last_minute: int
+    rate_limit: int | None  # requests the limit allows a minute, None when unlimited
+    spend_usd: float
+    job_spend_usd: float
+    note: str | None  # why nothing is being created right now, in words
 
 
 def snapshot(
@@ -53,5 +78,5 @@ def eta_s(board: Board, now: float, total: int | None) -> float | None:
         rates.append(policy.requests_per_s / needed)
     running = board.running_count
     waiting = max(0, left - running - len(board.saving))
-    pause = max(0.0, board.brakes.everything_until - now)
+    pause = max(0.0, board.brakes.resume_at - now)
     return pause + waiting / min(rates) + mean * (1.0 if waiting else 0.6)

@@ -20,6 +20,11 @@ class State(Enum):
     SAVED = "saved"  # the output is on disk, whole
     FAILED = "failed"  # settled badly, or refused, for good as far as this run goes
 
+    @property
+    def reported(self) -> str:
+        """What people are told: saved, failed, held, in_doubt or outstanding."""
+        return self.value if self in _TOLD else "outstanding"
+
 
 class Move(Enum):
     """What can happen to an item."""
@@ -37,6 +42,8 @@ class Move(Enum):
     SAVE = "save"  # bytes checked, renamed, synced
     RERUN = "rerun"  # wanted again
 
+
+_TOLD = frozenset({State.SAVED, State.FAILED, State.HELD, State.IN_DOUBT})
 
 S, M = State, Move
 

@@ -1,4 +1,4 @@
-"""Counts, rates and money: a fold over what happened, and the frozen picture of it that printers get."""
+"""Counts, rates and money: a fold over what happened."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -26,6 +26,7 @@ class Tally:
     creates: int = 0  # accepted
     polls: int = 0
     throttled: int = 0
+    written_off: int = 0  # creates in doubt that were sent again: perhaps paid, and nobody will know
     spend_usd: float = 0.0
     job_spend_usd: float = 0.0
     dearest_usd: float | None = None
@@ -41,9 +42,8 @@ class Tally:
     def moved(self, was: State, becomes: State, now: float) -> None:
         """Take in an item's change of state."""
         for state, step in ((was, -1), (becomes, 1)):
-            if state in COUNTED:
-                name = COUNTED[state]
-                setattr(self, name, getattr(self, name) + step)
+            if state.reported != "outstanding":
+                setattr(self, state.reported, getattr(self, state.reported) + step)
         if becomes is State.SAVED:
             self.saved_here += 1
             self.saved_at.append(now)
@@ -61,30 +61,3 @@ class Tally:
         """Return the items saved a minute, lately."""
         span = min(RATE_WINDOW_S, max(now, 1.0))
         return 60.0 * sum(1 for at in self.saved_at if at > now - span) / span
-
-
-COUNTED = {State.SAVED: "saved", State.FAILED: "failed", State.HELD: "held", State.IN_DOUBT: "in_doubt"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """The run at one instant, for whoever draws it. Lengths in seconds of the service's time."""
-
-    elapsed_s: float
-    total: int | None  # items in the manifest, None until they are counted
-    saved: int
-    failed: int
-    held: int
-    in_doubt: int
-    rejected: int
-    skipped: int  # saved before this run began; included in `saved`
-    duplicates: int
-    in_flight: int  # predictions created and not settled
-    saving: int  # settled well, download under way
-    per_minute: float  # items saved a minute of this run
-    eta_s: float | None
-    requests_last_minute: int
-    rate_limit: int | None  # requests the limit allows a minute, None when unlimited
-    spend_usd: float
-    job_spend_usd: float
-    note: str | None  # why nothing is being created right now, in words

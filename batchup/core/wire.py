@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from batchup.core.addresses import output_urls
 from batchup.core.items import Failure, Json
 from batchup.core.messages import (
     Accepted,
@@ -28,13 +29,13 @@ from batchup.core.messages import (
     Request,
     Seen,
 )
-from batchup.core.outputs import output_urls
 from batchup.core.verdicts import Kind, Verdict, verdict
 
 PAGE = 100  # rows of a page of executions, the most the service gives
 ONE_MORE = "provider_failed"  # the kind of a failure that is worth one more attempt although said to be final
 _LATEST = 253_402_300_799.0  # the last second of the year 9999
 _SAFE_ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
+_ID_KEYS = ("predictionID", "prediction_id", "id")
 _SUCCESS = frozenset({"success", "succeeded", "completed"})
 _ERROR = frozenset({"error", "failed"})
 _CANCELLED = frozenset({"cancelled", "canceled"})
@@ -128,7 +129,7 @@ def service_offset_s(raw: Raw, now_unix: float) -> float | None:
 def _read_good(request: Request, body: Json) -> Answer:
     match request:
         case Create():
-            return Accepted(_id_in(body, "predictionID", "prediction_id", "id"))
+            return Accepted(_id_in(body, *_ID_KEYS))
         case Poll() | Inspect():
             return _read_prediction(body, request.prediction_id)
         case Presign():
@@ -139,6 +140,9 @@ def _read_good(request: Request, body: Json) -> Answer:
 
 def _read_prediction(body: Json, prediction_id: str) -> Seen:
     record = _object(body)
+    shown = {str(record[key]) for key in _ID_KEYS if record.get(key)}
+    if shown and prediction_id not in shown:
+        raise SenselessError(f"asked for prediction {prediction_id}, another one came")
     if "status" not in record:
         raise SenselessError("a prediction without a status")
     word = str(record["status"] or "").strip().lower()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from batchup.core.items import Item
 from batchup.core.states import State
@@ -19,6 +20,7 @@ class Work:
     is_open: bool = False  # a request for it is under way
     hashes: Mapping[str, str] = field(default_factory=dict)  # of each input key that was sent
     sent_at: float = 0.0
+    service_offset_s: float = 0.0  # the service's wall clock minus ours when the create was sent
     prediction_id: str | None = None
     created_at: float | None = None
     running_at: float = 0.0  # last seen running
@@ -36,3 +38,17 @@ class Work:
     has_fresh_urls: bool = False  # they were asked for once more after the first ones had gone
     empty_listing_count: int = 0
     empty_at: float | None = None
+
+    def next_attempt(self, attempt: int, hashes: Mapping[str, str], now: float, offset_s: float) -> Self:
+        """Return the item as its create goes out: of earlier attempts only what counts them is left."""
+        return type(self)(
+            self.item,
+            self.state,
+            attempt,
+            self.attempts_left - 1,
+            is_from_manifest=self.is_from_manifest,
+            hashes=hashes,
+            sent_at=now,
+            service_offset_s=offset_s,
+            has_had_one_more=self.has_had_one_more,
+        )

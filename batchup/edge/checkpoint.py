@@ -35,7 +35,8 @@ class Checkpoint:
         self._calendar = calendar
         self._job_input = defaults
         with self.problems():
-            self.db = sqlite3.connect(path, isolation_level=None)
+            # One at a time: the loop's thread, and once the run is over the one that writes the results.
+            self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._open()
             self._defaults = self._defaults_number(defaults)
 
@@ -127,10 +128,13 @@ class Checkpoint:
         columns |= {name: self._calendar.to_unix(changes[name]) for name in _INSTANTS if name in changes}
         if keep.becomes is State.SUBMITTING:
             columns |= self._request(keep.item) | {"hashes": _json(changes["hashes"])}
+            columns["service_offset"] = changes.get("service_offset_s", 0.0)
         elif keep.becomes not in MAY_BE_RUNNING:
             columns["hashes"] = None
         if "urls" in changes:
-            columns["urls"] = _json([url for url in changes["urls"] if "?" not in url])
+            # All or none: a poll brings them all anew, and one that is missing would be missed by nobody.
+            is_signed = any("?" in url for url in changes["urls"])
+            columns["urls"] = _json([] if is_signed else changes["urls"])
         elif keep.becomes is State.SAVED:
             columns["urls"] = None
         if "failure" in changes or keep.becomes in (State.SAVED, State.SUCCEEDED):
@@ -160,7 +164,7 @@ class Checkpoint:
         states = [state.value for state in UNSETTLED]
         query = (
             "SELECT i.id, i.fingerprint, i.state, i.attempt, i.hashes, i.sent_at, i.prediction_id, i.urls,"
-            " i.cost_usd, d.input, i.input FROM items i JOIN defaults d ON d.n = i.defaults"
+            " i.cost_usd, i.service_offset, d.input, i.input FROM items i JOIN defaults d ON d.n = i.defaults"
             " WHERE i.state IN (%s) ORDER BY i.sent_at"
         )
         return [self._restored(row) for row in self._in(query, states)]
@@ -241,7 +245,8 @@ class Checkpoint:
                 yield from self.db.execute(query % ", ".join("?" * len(part)), tuple(part))
 
     def _restored(self, row: Sequence[Any]) -> ItemRestored:
-        item_id, fingerprint, state, attempt, hashes, sent_at, prediction_id, urls, cost, job, own = row
+        item_id, fingerprint, state, attempt, hashes, sent_at, prediction_id, urls, cost = row[:9]
+        offset, job, own = row[9:]
         given = {**msgspec.json.decode(job), **msgspec.json.decode(own)}
         return ItemRestored(
             Item(item_id, 0, given, {}, fingerprint.hex()),
@@ -252,6 +257,7 @@ class Checkpoint:
             prediction_id,
             tuple(msgspec.json.decode(urls)) if urls else (),
             cost,
+            offset or 0.0,
         )
 
     @contextmanager

@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from batchup.core.verdicts import Kind
 from batchup.core.wire import Call, Raw, Response, Silence
 from batchup.edge.proxy import proxy_for
 
@@ -50,14 +51,14 @@ class Client:
         self._proxy = proxy_for(self._base)
 
     async def __aenter__(self) -> Self:
-        self._polls = self._session(aiohttp.TCPConnector(limit=0))
+        self._others = self._session(aiohttp.TCPConnector(limit=0))
         self._creates = self._session(aiohttp.TCPConnector(limit=self._open_creates + 1, force_close=True))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._polls.close()
+        await self._others.close()
         await self._creates.close()
 
     def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
@@ -68,9 +69,9 @@ class Client:
             auto_decompress=False,
         )
 
-    async def send(self, call: Call) -> Raw:
+    async def send(self, call: Call, kind: Kind) -> Raw:
         """Make one exchange; whatever goes wrong with it is a Silence, never an exception."""
-        session = self._polls if call.method == "GET" else self._creates
+        session = self._creates if kind is Kind.CREATE else self._others
         body = None if call.body is None else msgspec.json.encode(call.body)
         try:
             async with session.request(

@@ -1,12 +1,31 @@
 """A cache of content hashes, so that fifty thousand photographs are not read anew every night.
 
-A hint and no truth: a file counts as unchanged while its path, size and modification time are. It may be
-deleted at any time. Used from the reader's threads, one at a time.
+A hint and no truth: a file counts as unchanged while its path, inode, size and both times are the same. The
+modification time alone can be set by anybody, and copying tools do. The cache may be deleted at any time.
+Used from the reader's threads and the loop's, one at a time.
 """
 
+import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
+
+Mark: TypeAlias = tuple[int, int, int, int]
+"""What tells one state of a file from the next."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS digests (
+    path TEXT PRIMARY KEY, inode INTEGER NOT NULL, size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, sha256 BLOB NOT NULL
+) WITHOUT ROWID
+"""
+
+
+def mark_of(status: os.stat_result) -> Mark:
+    """Return a file's inode, size, modification time and change time."""
+    inode = status.st_ino - (1 << 64) if status.st_ino >> 63 else status.st_ino  # SQLite's are signed
+    return inode, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 class Contents:
@@ -20,28 +39,34 @@ class Contents:
             db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             db.execute("PRAGMA journal_mode = PERSIST")
             db.execute("PRAGMA synchronous = OFF")
-            db.execute(
-                "CREATE TABLE IF NOT EXISTS contents (path TEXT PRIMARY KEY, size INTEGER NOT NULL,"
-                " mtime_ns INTEGER NOT NULL, sha256 BLOB NOT NULL) WITHOUT ROWID"
-            )
+            db.execute(_SCHEMA)
             self._db = db
 
-    def get(self, path: str, size: int, mtime_ns: int) -> bytes | None:
-        """Give the digest of a file of that size and age, if it is known."""
+    def get(self, path: str, mark: Mark) -> bytes | None:
+        """Give the digest of a file in that state, if it is known."""
         if self._db is None:
             return None
-        query = "SELECT sha256 FROM contents WHERE path = ? AND size = ? AND mtime_ns = ?"
+        query = (
+            "SELECT sha256 FROM digests WHERE path = ?"
+            " AND inode = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?"
+        )
         with suppress(sqlite3.Error):
-            row = self._db.execute(query, (path, size, mtime_ns)).fetchone()
+            row = self._db.execute(query, (path, *mark)).fetchone()
             return None if row is None else bytes(row[0])
         return None
 
-    def put(self, path: str, size: int, mtime_ns: int, digest: bytes) -> None:
+    def put(self, path: str, mark: Mark, digest: bytes) -> None:
         """Keep a digest."""
         if self._db is not None:
             with suppress(sqlite3.Error):
-                row = (path, size, mtime_ns, digest)
-                self._db.execute("INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?)", row)
+                row = (path, *mark, digest)
+                self._db.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def forget(self, path: str) -> None:
+        """Drop the digest of a file, which was found to be wrong."""
+        if self._db is not None:
+            with suppress(sqlite3.Error):
+                self._db.execute("DELETE FROM digests WHERE path = ?", (path,))
 
     def close(self) -> None:
         """Close the file."""

@@ -203,7 +203,7 @@ def _network_problems() -> Iterator[None]:
         raise _problem("timeout", "took too long, or stalled", retryable=True) from None
     except aiohttp.ClientPayloadError:
         raise _problem("truncated", "the answer was cut off", retryable=True) from None
-    except aiohttp.InvalidURL:
+    except ValueError:  # aiohttp's InvalidURL, and the UnicodeError of a name that no host can have
         raise _problem("bad_url", "not an address on the web") from None
     except (aiohttp.ClientError, OSError) as error:
         raise _problem("connect", f"the connection failed: {type(error).__name__}", retryable=True) from None

@@ -15,7 +15,7 @@ import anyio.to_thread
 from batchup.core.fingerprint import fingerprint
 from batchup.core.items import Item
 from batchup.core.messages import Event, ItemCounted, ItemRead, ManifestEnded
-from batchup.core.resume import Plan, Remembered, decide
+from batchup.core.resume import Decision, Plan, Remembered, decide
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.contents import Contents
@@ -30,7 +30,7 @@ CHUNK_ROWS: Final = 256
 CHUNK_S: Final = 0.05  # of reading before what was read is handed on
 UPLOAD_SPARE_S: Final = 3600.0  # an upload that ends sooner is not used again
 
-_COUNTED: Final = {State.SAVED: "saved", State.FAILED: "failed", State.HELD: "held"}
+_AT_REST: Final = frozenset({State.SAVED, State.FAILED, State.HELD})
 
 
 @dataclass(slots=True)
@@ -80,24 +80,36 @@ class Feeder:
         if known is None and self._is_at_limit():
             self._leave(draft.id)
             return
-        if known is None or known.state not in _COUNTED:
-            await self._until_wanted()
+        if known is None or known.state not in _AT_REST:
+            await self._until_wanted()  # no image is read before it is needed
         item = await anyio.to_thread.run_sync(self.maker.finish, draft)
         if isinstance(item, Reject):
             self._reject(item)
             return
-        if known is not None and known.state not in _COUNTED:  # it may have moved on while this was awaited
-            known = self.checkpoint.remembered([item.id])[item.id]
-        self._decide(item, known)
+        known = self._as_it_stands(item, known)
+        decision = self._decide(item, known)
+        if decision.plan is Plan.WORK:
+            await self._until_wanted()
+            known = self._as_it_stands(item, known)
+            decision = self._decide(item, known)
+        self._hand_on(item, known, decision)
 
-    def _decide(self, item: Item, known: Remembered | None) -> None:
-        decision = decide(
+    def _as_it_stands(self, item: Item, known: Remembered | None) -> Remembered | None:
+        """Look again at an item that may have moved on while something was awaited."""
+        if known is None or known.state is State.SAVED:
+            return known
+        return self.checkpoint.remembered([item.id])[item.id]
+
+    def _decide(self, item: Item, known: Remembered | None) -> Decision:
+        return decide(
             item,
             known,
             on_change=self.job.run.on_change,
             max_attempts=self.job.limits.max_attempts,
             rerun_failed=self.rerun_failed,
         )
+
+    def _hand_on(self, item: Item, known: Remembered | None, decision: Decision) -> None:
         match decision.plan:
             case Plan.REJECT:
                 message = (
@@ -106,7 +118,7 @@ class Feeder:
                 )
                 self._reject(Reject(item.line, item.id, "changed", message))
             case Plan.SKIP | Plan.LEAVE if known is not None:
-                self.feed(ItemCounted(_COUNTED[known.state], item.id))
+                self.feed(ItemCounted(known.state.reported, item.id))
             case Plan.WORK if self._is_at_limit():
                 self._leave(item.id)
             case plan:
@@ -130,7 +142,9 @@ class Feeder:
             self.feed(ItemCounted("duplicate"))
             return
         self.rejects.write(reject)
-        self.feed(ItemCounted("rejected"))
+        # With the id, as an earlier run may have left an item of it that is counted already. A second row
+        # of an id is a row of its own.
+        self.feed(ItemCounted("rejected", None if reject.kind == "duplicate_id" else reject.id))
 
     async def _until_wanted(self) -> None:
         while not self.wants_items() and not self._is_at_limit():

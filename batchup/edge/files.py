@@ -2,9 +2,11 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from batchup.errors import DiskProblem
 
@@ -57,21 +59,40 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
     With `durable=False` nothing is synced, which is enough for a file that is replaced every few seconds.
     One writer a file. DiskProblem if it fails; the old bytes are then still there.
     """
+    with _replacing(path, durable=durable) as file:
+        file.write(data)
+
+
+def write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Replace a file as a whole by these lines (given without their newline), streamed; else DiskProblem."""
+    with _replacing(path) as file:
+        file.writelines(line + b"\n" for line in lines)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Give a file to write to, which takes the name when the block ends well and is gone when it does not."""
     unfinished = path.with_name(f"{path.name}.tmp")
     with disk_problems(path):
         try:
             with unfinished.open("wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
             unfinished.replace(path)
-        except OSError:
+        except BaseException:
             with contextlib.suppress(OSError):
                 unfinished.unlink()
             raise
         if durable:
             sync_folder(path.parent)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file's content in hex; OSError if it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def append_lines(path: Path, lines: Iterable[bytes]) -> None:
@@ -100,15 +121,3 @@ def _end_of_last_line(handle: int) -> int:
             return start + newline + 1
         end = start
     return 0
-
-
-def write_lines(path: Path, lines: Iterable[bytes]) -> None:
-    """Replace a file as a whole by these lines (given without their newline), streamed; else DiskProblem."""
-    unfinished = path.with_name(f"{path.name}.tmp")
-    with disk_problems(path):
-        with unfinished.open("wb") as file:
-            file.writelines(line + b"\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-        sync_folder(path.parent)

@@ -8,11 +8,12 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import urlsplit
 
 from batchup.core.fingerprint import fingerprint, hashed_id
 from batchup.core.items import Item, Json, LocalFile
+from batchup.edge.contents import Contents, mark_of
 from batchup.edge.manifest import Reject, Row, manifest_folder
 from batchup.edge.manifest.media import IMAGE_PARAMETERS, MEDIA_PARAMETERS, content_type
 from batchup.edge.manifest.rows import read_id, shown
@@ -26,18 +27,6 @@ _OUR_OWN_TROUBLE: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 _HEAD: Final = 16
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
 _IMAGE_REQUIRED_BY: Final = {"each-upscaler": "image"}
-
-
-class ContentCache(Protocol):
-    """Remembers the SHA-256 of files that have not changed since they were hashed."""
-
-    def get(self, path: str, size: int, mtime_ns: int) -> bytes | None:
-        """Give the digest of a file of that size and age, if it is known."""
-        ...
-
-    def put(self, path: str, size: int, mtime_ns: int, digest: bytes) -> None:
-        """Keep a digest."""
-        ...
 
 
 class _Refusal(Exception):
@@ -66,16 +55,11 @@ class ItemMaker:
     longer be opened.
     """
 
-    def __init__(self, job: Job, cache: ContentCache) -> None:
+    def __init__(self, job: Job, contents: Contents) -> None:
         self._job = job
-        self._cache = cache
+        self._contents = contents
         self._folder = manifest_folder(job)
         self._job_folder = job.path.parent if job.path else job.base
-
-    def make(self, row: Row) -> Item | Reject:
-        """Make the item of a row, or say in one sentence why it cannot be sent."""
-        draft = self.draft(row)
-        return draft if isinstance(draft, Reject) else self.finish(draft)
 
     def draft(self, row: Row) -> Draft | Reject:
         """Merge a row's parameters and find its files; their content is not read yet."""
@@ -123,12 +107,14 @@ class ItemMaker:
                 status = os.fstat(file.fileno())
                 _check_file(name, path, status)
                 kind = content_type(path.name, file.read(_HEAD))
-                digest = self._cache.get(str(path), status.st_size, status.st_mtime_ns)
+                mark = mark_of(status)
+                digest = self._contents.get(str(path), mark)
                 if digest is None:
                     file.seek(0)
                     digest = hashlib.file_digest(file, "sha256").digest()
-                    _check_unchanged(name, path, status, os.fstat(file.fileno()))
-                    self._cache.put(str(path), status.st_size, status.st_mtime_ns, digest)
+                    if mark_of(os.fstat(file.fileno())) != mark:
+                        raise _missing(name, path, "changed while it was read")
+                    self._contents.put(str(path), mark, digest)
         except (OSError, ValueError) as problem:  # a NUL in a path is a ValueError
             raise _unreadable(name, path, problem) from None
         return LocalFile(str(path), digest.hex(), status.st_size, kind)
@@ -188,11 +174,6 @@ def _check_file(name: str, path: Path, status: os.stat_result) -> None:
     if status.st_size > MAX_FILE_BYTES:
         limit = f"{MAX_FILE_BYTES // 1_000_000} MB"
         raise _Refusal("too_large", f'"{name}": {shown(path)} is larger than the {limit} the service takes')
-
-
-def _check_unchanged(name: str, path: Path, before: os.stat_result, after: os.stat_result) -> None:
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise _missing(name, path, "changed while it was read")
 
 
 def _unreadable(name: str, path: Path, problem: OSError | ValueError) -> Exception:

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,6 +11,8 @@ from typing import Self
 from batchup.edge.files import disk_problems, make_folder
 from batchup.errors import DiskProblem, Locked, OutputProblem
 
+NAME = "run.lock"
+_SECOND_TRY_S = 0.05
 _NO_LOCKS = "Some network file systems have no locks: set `[output] dir` to a folder on a local disk."
 
 
@@ -17,14 +20,14 @@ class RunLock:
     """Holds `<folder>/run.lock` for as long as the process lives or until it is left."""
 
     def __init__(self, folder: Path, run_id: str) -> None:
-        self._path = folder / "run.lock"
+        self._path = folder / NAME
         self._holder = f"run {run_id}, process {os.getpid()} on {socket.gethostname()}"
 
     def __enter__(self) -> Self:
         with disk_problems(self._path):
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock()
         except OSError as error:
             holder = os.pread(self._file, 500, 0).decode(errors="replace").strip() or "another run"
             os.close(self._file)
@@ -41,10 +44,38 @@ class RunLock:
             os.pwrite(self._file, f"{self._holder}\n".encode(), 0)
         return self
 
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_SECOND_TRY_S)  # `is_held` has it for an instant when it looks
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._file)
+
+
+def is_held(folder: Path) -> bool:
+    """Tell whether a run holds this folder; where that cannot be known, that one does.
+
+    To look it takes a shared lock for an instant. A run that starts in that instant is refused, and does not
+    mind: it tries a second time.
+    """
+    try:
+        file = os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 def make_output_folder(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """Finished files: a name in the output folder is a complete, decodable image, or it is not there."""
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +17,11 @@ from batchup.edge.download import Downloader, DownloadProblem, Fetched, bare_url
 from batchup.edge.files import disk_problems, make_folder, sync_folder
 from batchup.edge.pictures import BadPicture, Picture, check_picture
 
-__all__ = ["DownloadProblem", "Outputs", "check_saved"]
+__all__ = ["DownloadProblem", "Outputs"]
 
 _BYTES_A_PIXEL = 4
 _SPARE_BYTES = 1 << 20
 _DECODE_THREADS = 2
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +118,6 @@ class Outputs:
                 sync_folder(folder)
 
 
-def check_saved(folder: Path, saved: SavedFile, *, deep: bool = False) -> bool:
-    """Tell whether a saved file is there with its size, and with `deep` whether its bytes are the same."""
-    path = folder / saved.path
-    try:
-        if not path.is_file() or path.stat().st_size != saved.bytes:
-            return False
-        return not deep or _file_hash(path) == saved.sha256
-    except OSError:
-        return False
-
-
 def _numbers(urls: Sequence[str]) -> Sequence[int | None]:
     return [None] if len(urls) == 1 else range(len(urls))
 
@@ -144,11 +131,3 @@ def _saved_file(path: str, url: str, fetched: Fetched, picture: Picture) -> Save
         height=picture.height,
         url=bare_url(url),
     )
-
-
-def _file_hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

@@ -4,7 +4,7 @@ It decides nothing. What costs money is written down before it is done, and betw
 and the commit of its id nothing is awaited.
 """
 
-import signal
+import traceback
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from batchup.core import wire
 from batchup.core.batch import Batch
 from batchup.core.items import Failure, Outcome
 from batchup.core.messages import (
+    Accepted,
     Answered,
     Create,
     Done,
@@ -34,18 +35,20 @@ from batchup.core.messages import (
     Sent,
     Stop,
     Tell,
+    UploadFailed,
     Wait,
 )
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.client import Client
 from batchup.edge.clock import Clock
-from batchup.edge.limits import Gate, Lease
+from batchup.edge.limits import Gate, Lease, Unlimited
 from batchup.edge.outputs import DownloadProblem, Outputs
 from batchup.edge.put import Uploader
-from batchup.errors import BatchupError
+from batchup.errors import BatchupError, InternalProblem
 
 LEAVE_S = 33.0  # real seconds for the open create and running downloads after a stop
 LONGEST_NAP_S = 5.0  # real seconds; the loop looks up at least this often
+BUGS_BORNE = 4  # items that may meet a bug of ours before it is the run's affair
 
 
 class Observer(Protocol):
@@ -63,7 +66,7 @@ class Tools:
     """What the pool works with."""
 
     clock: Clock
-    gate: Gate
+    gate: Gate | Unlimited
     client: Client
     uploader: Uploader
     outputs: Outputs
@@ -81,7 +84,8 @@ class Pool:
     observer: Observer
     on_change: Callable[[], None] = lambda: None  # called when the batch may want more items
     error: BatchupError | None = None
-    _is_broken: bool = False  # nothing can be written down any more
+    _is_broken: bool = False  # something could not be written down: nothing is begun any more
+    _met_bugs: set[str] = field(default_factory=set)  # items, or contents, that met a bug of ours
     _news: anyio.Event = field(default_factory=anyio.Event)
     _is_leaving: anyio.Event = field(default_factory=anyio.Event)
     _saving: set[anyio.CancelScope] = field(default_factory=set)
@@ -104,6 +108,7 @@ class Pool:
                 self.stop("signal")
             self._tasks.start_soon(read_items)
             await self._loop()
+            self._is_leaving.set()  # a stop that comes now finds nothing to leave
             self._tasks.cancel_scope.cancel()
 
     async def _loop(self) -> None:
@@ -125,19 +130,35 @@ class Pool:
             return 0
 
     def feed(self, event: Event) -> None:
-        """Tell the core a fact and do what follows: what has to be written down first, then the rest."""
-        if self._is_broken:
+        """Tell the core a fact and do what follows: what has to be written down first, then the rest.
+
+        After a write that failed nothing counts any more, but for the id of a prediction that was bought.
+        """
+        bought = _bought(event)
+        if self._is_broken and bought is None:
             return
         commands = self.batch.handle(event, self.tools.clock.now())
+        changes = [command for command in commands if isinstance(command, Keep | KeepUpload)]
         try:
-            self.tools.checkpoint.keep([c for c in commands if isinstance(c, Keep | KeepUpload)])
+            self._keep(changes, is_bought=bought is not None)
         except BatchupError as error:
             self._is_broken = True
+            if bought is not None:
+                self.observer.note(bought)
             self.fail(error)
             return
         for command in commands:
             self._do(command)
         self._wake()
+
+    def _keep(self, changes: list[Keep | KeepUpload], *, is_bought: bool) -> None:
+        """Write changes down; what was bought is tried once more, as a disk may take the second write."""
+        try:
+            self.tools.checkpoint.keep(changes)
+        except BatchupError:
+            if not is_bought:
+                raise
+            self.tools.checkpoint.keep(changes)
 
     def stop(self, reason: str, *, drain: bool = False) -> None:
         """Create nothing more; leave what is in flight to the next run, or with `drain` let it land."""
@@ -190,12 +211,14 @@ class Pool:
         self.feed(Sent(request))
         if self._is_broken:
             return
+        with self._or_fail():  # a slow disk may have held up the commit since the permit was taken
+            self.tools.gate.sent(lease, self.tools.clock.monotonic())
         self._tasks.start_soon(self._exchange, request, lease)
 
     async def _exchange(self, request: Request, lease: Lease) -> None:
         """Send one request. A create is shielded: it may be bought already when somebody cancels."""
         with anyio.CancelScope(shield=isinstance(request, Create)):
-            raw = await self.tools.client.send(wire.call_of(request, self.tools.model))
+            raw = await self.tools.client.send(wire.call_of(request, self.tools.model), request.kind)
             if isinstance(raw, wire.Response):
                 with self._or_fail():
                     self.tools.gate.answered(lease, self.tools.clock.monotonic())
@@ -230,7 +253,7 @@ class Pool:
             case Put():
                 self._tasks.start_soon(self._put, command)
             case Tell():
-                self.observer.outcome(command.outcome)
+                self._tell(command.outcome)
             case Note():
                 self.observer.note(command)
             case End():
@@ -238,8 +261,36 @@ class Pool:
             case _:
                 pass
 
+    def _tell(self, outcome: Outcome) -> None:
+        """Pass an outcome on; if that raises, nobody takes the outcomes, and the run ends in order."""
+        try:
+            self.observer.outcome(outcome)
+        except Exception as error:  # noqa: BLE001 a caller's function may raise anything
+            words = f"What is called with each outcome raised {type(error).__name__}: {error}"
+            problem = InternalProblem(words, remedy="Nothing is lost; run the same job again.")
+            problem.__cause__ = error
+            self.fail(problem)
+
     async def _put(self, command: Put) -> None:
-        self.feed(await self.tools.uploader.put(command))
+        try:
+            event = await self.tools.uploader.put(command)
+        except Exception as error:  # noqa: BLE001 a bug in one item is not the run's
+            event = UploadFailed(command.file.sha256, self._blame(command.file.sha256, error))
+        self.feed(event)
+
+    def _blame(self, what: str, error: Exception) -> Failure:
+        """Turn what a transfer raised into a failure of its item; a problem of the run ends the run."""
+        if isinstance(error, BatchupError):
+            self.fail(error)
+            return Failure("disk", error.message, retryable=True)
+        words = f"a bug in batchup: {type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))
+        self.observer.note(Note("bug", "error", {"item": what, "why": words, "trace": trace}))
+        self._met_bugs.add(what)
+        if len(self._met_bugs) > BUGS_BORNE:
+            remedy = "Nothing is lost; run.log.jsonl shows where it happened."
+            self.fail(InternalProblem(f"{len(self._met_bugs)} items met {words}", remedy=remedy))
+        return Failure("internal", words)
 
     async def _download(self, command: Download) -> None:
         dropped = DownloadFailed(command.item_id, Failure("stopped", "the run was stopped", retryable=True))
@@ -267,27 +318,16 @@ class Pool:
             files = await self.tools.outputs.save(command.item_id, command.urls, is_twin=is_twin)
         except DownloadProblem as problem:
             return DownloadFailed(command.item_id, problem.failure, is_gone=problem.is_gone)
-        except BatchupError as error:
-            self.fail(error)
-            return DownloadFailed(command.item_id, Failure("disk", error.message))
+        except Exception as error:  # noqa: BLE001 a bug in one item is not the run's
+            return DownloadFailed(command.item_id, self._blame(command.item_id, error))
         return Downloaded(command.item_id, files)
 
 
-@dataclass(slots=True)
-class Stopper:
-    """A stop that may come before the pool runs, and the signal that asked for it."""
-
-    pool: Pool | None = None
-    number: signal.Signals | None = None
-    is_asked: bool = False
-
-    def leave(self, number: signal.Signals | None = None) -> None:
-        """Create nothing more, finish the open create and running downloads."""
-        self.number, self.is_asked = number, True
-        if self.pool is not None:
-            self.pool.stop("signal")
-
-    def abort(self, _number: signal.Signals | None = None) -> None:
-        """Drop the downloads too."""
-        if self.pool is not None:
-            self.pool.abort()
+def _bought(event: Event) -> Note | None:
+    """Return what is to be said of a prediction that was bought, if its id cannot be written down."""
+    match event:
+        case Answered(request=Create(item_id=item_id, attempt=attempt), answer=Accepted(prediction_id=id_)):
+            fields = {"item": item_id, "attempt": attempt, "prediction_id": id_}
+            return Note("not_recorded", "error", fields)
+        case _:
+            return None

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol, TextIO
 
 from tqdm import tqdm  # type: ignore[import-untyped] # tqdm brings no types
 
-from batchup.core.tally import Snapshot
+from batchup.core.snapshot import Snapshot
 
 _FIRST_LINE_S = 10.0
 _LINE_EVERY_S = 60.0
@@ -57,11 +57,6 @@ class SafeStream:
     def __init__(self, stream: TextIO) -> None:
         self._stream: TextIO | None = stream
         self.encoding: str = getattr(stream, "encoding", None) or "utf-8"
-
-    @property
-    def is_on(self) -> bool:
-        """Whether anybody still reads."""
-        return self._stream is not None
 
     def write(self, text: str) -> int:
         """Write what the stream's encoding can spell; nothing once it is off."""

@@ -1,6 +1,6 @@
 """Uploading a local file to the place the service named; no key goes there."""
 
-import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,15 +11,23 @@ from yarl import URL
 
 from batchup.core.items import Failure
 from batchup.core.messages import Put, Uploaded, UploadFailed
+from batchup.edge.files import sha256_of
 from batchup.edge.proxy import proxy_for
 
-_BLOCK = 1 << 20
+_FOR_GOOD = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+"""What trying to read a file once more does not mend; a network folder's other errors may pass."""
 
 
 class Uploader:
-    """PUTs files. `timeout_s` bounds one upload, `stall_s` connecting, in real seconds."""
+    """PUTs files. `timeout_s` bounds one upload, `stall_s` connecting, in real seconds.
 
-    def __init__(self, *, timeout_s: float, stall_s: float) -> None:
+    `on_changed` is called with the path of a file whose content is no longer the one that was looked at.
+    """
+
+    def __init__(
+        self, *, timeout_s: float, stall_s: float, on_changed: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._on_changed = on_changed
         self._timeout = aiohttp.ClientTimeout(
             total=timeout_s, sock_connect=stall_s, sock_read=stall_s, ceil_threshold=float("inf")
         )
@@ -47,15 +55,19 @@ class Uploader:
         path = Path(command.file.path)
         headers = {"Content-Type": command.file.content_type, **command.headers}
         try:
-            if await anyio.to_thread.run_sync(_hash, path) != sha256:
+            if await anyio.to_thread.run_sync(sha256_of, path) != sha256:
+                self._on_changed(command.file.path)
                 return _failed(sha256, f"{path} changed while the run was going on", again=False)
             status = await self._send(path, command.put_url, headers)
         except aiohttp.ClientError as error:
             return _failed(sha256, f"the upload of {path} broke: {type(error).__name__}", again=True)
         except TimeoutError:
             return _failed(sha256, f"the upload of {path} took too long", again=True)
+        except ValueError:  # the next presign may name a better one
+            return _failed(sha256, f"the service named no usable address to put {path} at", again=True)
         except OSError as error:
-            return _failed(sha256, f"{path} cannot be read: {error.strerror}", again=False)
+            again = not isinstance(error, _FOR_GOOD)
+            return _failed(sha256, f"{path} cannot be read: {error.strerror}", again=again)
         if status // 100 == 2:
             return Uploaded(sha256, command.public_url, command.expires_at)
         again = status >= 500 or status in (403, 408, 429)
@@ -64,11 +76,3 @@ class Uploader:
 
 def _failed(sha256: str, words: str, *, again: bool) -> UploadFailed:
     return UploadFailed(sha256, Failure("upload", words, retryable=again))
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

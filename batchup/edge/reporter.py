@@ -1,5 +1,6 @@
 """Tells whoever listens how the run goes: the log, the printer, `status.json`, a caller's function."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,12 +14,12 @@ import msgspec
 
 from batchup.core.items import Outcome
 from batchup.core.messages import Note
-from batchup.core.snapshot import snapshot
+from batchup.core.snapshot import Snapshot, snapshot
 from batchup.core.summary import Summary
-from batchup.core.tally import Snapshot
 from batchup.edge.files import write_atomic
 from batchup.edge.pool import Pool
 from batchup.edge.progress import Printer
+from batchup.edge.runlog import NAME as LOG_NAME
 from batchup.edge.runlog import RunLog
 from batchup.edge.status import NAME, Status
 from batchup.errors import DiskProblem
@@ -26,6 +27,7 @@ from batchup.settings.units import Rate
 
 SHOW_EVERY_S: Final = 0.2  # real seconds
 STATUS_EVERY_S: Final = 2.0
+SAID_OF_EACH: Final = 5  # notes of one kind that are printed; the log has them all
 
 _SAID: Final = {
     "in_doubt": "{item}: the create was not answered; the service's list is asked whether it was accepted",
@@ -33,6 +35,7 @@ _SAID: Final = {
     "unknown_status": '{item}: the service says "{word}", a status it does not document; taken as running',
     "absent": "{item}: was never created; it is sent again",
     "found": "{item}: was created after all; found in the service's list",
+    "not_recorded": "{item}: bought as {prediction_id}, which could not be written down; the next run looks",
 }
 
 
@@ -47,14 +50,28 @@ class Reporter:
     printer: Printer
     on_outcome: Callable[[Outcome], None] | None = None
     total: int | None = None
-    _said: set[str] = field(default_factory=set)
+    _said: Counter[str] = field(default_factory=Counter)
 
     def note(self, note: Note) -> None:
         """Log it, and say what a person should know, each kind for the first few items only."""
         getattr(self.log, note.level)(note.event, **note.fields)
         words = _SAID.get(note.event)
-        if words is not None:
+        if words is None:
+            return
+        self._said[note.event] += 1
+        if self._said[note.event] <= SAID_OF_EACH:
             self.printer.say(words.format_map(note.fields))
+        elif self._said[note.event] == SAID_OF_EACH + 1:
+            self.printer.say(f"... and more like the last ({note.event}), see {LOG_NAME}")
+
+    def end(self, picture: Snapshot, summary: Summary) -> None:
+        """Say for the last time how the run stands, and whether anything of it is missing in the log."""
+        self.write_status(picture, summary)
+        self.log.info("run_ended", reason=summary.reason, exit_code=summary.exit_code)
+        if self.log.problem is not None:
+            why = self.log.problem.strerror or type(self.log.problem).__name__
+            self.printer.say(f"{LOG_NAME} is not complete, as it could not be written: {why}")
+        self.printer.close(picture)
 
     def outcome(self, outcome: Outcome) -> None:
         """Log an item's end and pass it on."""

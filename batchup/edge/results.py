@@ -4,14 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import msgspec
 
 from batchup.core.items import Failure, Outcome, SavedFile
+from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.files import append_lines, write_lines
 
 NAME = "results.jsonl"
-_REPORTED = frozenset({"saved", "failed", "held", "in_doubt"})
 _QUERY = """
 SELECT i.n, i.id, i.state, i.prediction_id, i.attempt, i.cost_usd, i.predict_time_s,
        i.created_at, i.settled_at, i.saved_at, i.failure, d.input, i.input
@@ -19,13 +20,15 @@ FROM items i JOIN defaults d ON d.n = i.defaults
 """
 
 
-def bring_up_to_date(checkpoint: Checkpoint, folder: Path) -> None:
+async def bring_up_to_date(checkpoint: Checkpoint, folder: Path) -> None:
     """Append what is new; write the file anew where something older changed or the file is not ours.
 
-    Raises DiskProblem if it cannot be written, DataProblem if the checkpoint cannot be read.
+    In a thread, as a hundred thousand lines take seconds and signals are to be heard; nothing else may use
+    the checkpoint meanwhile. Raises DiskProblem if the file cannot be written, DataProblem if the checkpoint
+    cannot be read.
     """
     with checkpoint.problems():
-        _bring_up_to_date(checkpoint, folder / NAME)
+        await anyio.to_thread.run_sync(_bring_up_to_date, checkpoint, folder / NAME)
 
 
 def _bring_up_to_date(checkpoint: Checkpoint, path: Path) -> None:
@@ -58,7 +61,7 @@ def _outcome(checkpoint: Checkpoint, row: tuple[Any, ...]) -> Outcome:
     created_at, settled_at, saved_at = instants
     return Outcome(
         id=item_id,
-        state=state if state in _REPORTED else "outstanding",
+        state=State(state).reported,
         prediction_id=prediction_id,
         files=_files(checkpoint, number) if state == "saved" else (),
         attempts=attempt,

@@ -12,6 +12,7 @@ import msgspec
 
 from batchup.edge.redact import Redactor
 
+NAME = "run.log.jsonl"
 LEVELS = ("debug", "info", "warning", "error")
 """The levels there are, the most talkative first."""
 
@@ -39,10 +40,6 @@ class RunLog:
     def problem(self) -> OSError | None:
         """The first error of writing the log, if there was one."""
         return self._handler.problem
-
-    def hide(self, secret: str) -> None:
-        """Keep one more value out of the log, such as a key that was read anew."""
-        self._redactor.hide(secret)
 
     def debug(self, event: str, **fields: object) -> None:
         """Log what helps to find a fault."""

@@ -17,6 +17,7 @@ CREATE TABLE items (
     defaults INTEGER NOT NULL,        -- the job's parameters at the time
     input TEXT NOT NULL,              -- the item's own, as JSON
     hashes TEXT,                      -- of each value sent, while that may matter
+    service_offset REAL,              -- the service's clock minus ours in seconds when it was sent
     sent_at REAL, created_at REAL, settled_at REAL, saved_at REAL,  -- Unix seconds
     prediction_id TEXT,
     urls TEXT,                        -- of outputs still to be fetched; none that carries a signature

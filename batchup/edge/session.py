@@ -23,16 +23,18 @@ from batchup.edge.contents import Contents
 from batchup.edge.feeder import Feeder
 from batchup.edge.items import ItemMaker
 from batchup.edge.ledger import Ledger
-from batchup.edge.limits import Gate, hold_s
+from batchup.edge.limits import Gate, Unlimited, hold_s
 from batchup.edge.manifest import count_rows
 from batchup.edge.outputs import Outputs
-from batchup.edge.pool import Pool, Stopper, Tools
+from batchup.edge.pool import Pool, Tools
 from batchup.edge.progress import Printer, SilentPrinter
 from batchup.edge.put import Uploader
 from batchup.edge.rejects import Rejects
 from batchup.edge.reporter import Reporter
+from batchup.edge.runlog import NAME as LOG_NAME
 from batchup.edge.runlog import RunLog
 from batchup.edge.service import leases_path, may_be_private, service_url
+from batchup.edge.stopper import Stopper
 from batchup.errors import BatchupError
 from batchup.job import Job, Rate
 
@@ -81,16 +83,16 @@ class Session:
         job, options = self.job, self.options
         clock = Clock(1.0 if job.simulator is None else job.simulator.speed)
         async with _closing_all() as stack:
-            log = RunLog(job.output.dir / "run.log.jsonl", self.run_id, [self.key], options.log_level)
+            log = RunLog(job.output.dir / LOG_NAME, self.run_id, [self.key], options.log_level)
             stack.callback(log.close)
             reporter = Reporter(
                 job.name, self.run_id, job.output.dir, log, options.printer, options.on_outcome
             )
-            tools = await self._tools(stack, clock)
-            claim(tools.checkpoint, job)
-            pool = Pool(Batch(self._board(clock, tools.checkpoint)), tools, reporter)
             contents = Contents(job.output.dir / "contents.db")
             stack.callback(contents.close)
+            tools = await self._tools(stack, clock, contents)
+            claim(tools.checkpoint, job)
+            pool = Pool(Batch(self._board(clock, tools.checkpoint)), tools, reporter)
             feeder = self._feeder(pool, contents)
             pool.on_change = feeder.wake
             stopper.pool = pool
@@ -100,27 +102,18 @@ class Session:
             finally:
                 stopper.pool = None
             try:
-                results.bring_up_to_date(tools.checkpoint, job.output.dir)
+                await results.bring_up_to_date(tools.checkpoint, job.output.dir)
             except BatchupError as error:
                 pool.error = pool.error or error
             summary = self._summary(pool, feeder, stopper)
-            picture = reporter.picture(pool, job.limits.rate)
-            reporter.write_status(picture, summary)
-            options.printer.close(picture)
-            log.info("run_ended", reason=summary.reason, exit_code=summary.exit_code)
+            reporter.end(reporter.picture(pool, job.limits.rate), summary)
             return summary, pool.error
 
-    async def _tools(self, stack: AsyncExitStack, clock: Clock) -> Tools:
+    async def _tools(self, stack: AsyncExitStack, clock: Clock, contents: Contents) -> Tools:
         job = self.job
         url = await stack.enter_async_context(service_url(job))
         timeout_s = clock.real_s(job.service.request_timeout_s)
-        rate = job.limits.rate
-        real_rate = None if rate is None else Rate(rate.count, clock.real_s(rate.period_s))
-        ledger = None
-        if real_rate is not None:
-            held_s = hold_s(real_rate, timeout_s)
-            ledger = Ledger(leases_path(job, self.key), now=clock.monotonic(), hold_s=held_s)
-            stack.callback(ledger.close)
+        gate = self._gate(stack, clock, timeout_s)
         client = Client(
             url,
             key=self.key,
@@ -128,18 +121,29 @@ class Session:
             timeout_s=timeout_s,
             open_creates=job.limits.open_creates,
         )
+        uploader = Uploader(timeout_s=UPLOAD_TIMEOUT_S, stall_s=STALL_S, on_changed=contents.forget)
         outputs = Outputs(job.output.dir, max_pixels=job.output.max_pixels, allow_private=may_be_private(job))
         checkpoint = Checkpoint(job.output.dir / "checkpoint.db", clock.calendar, job.input)
         return Tools(
             clock=clock,
-            gate=Gate(real_rate, ledger, timeout_s),
+            gate=gate,
             client=await stack.enter_async_context(client),
-            uploader=await stack.enter_async_context(Uploader(timeout_s=UPLOAD_TIMEOUT_S, stall_s=STALL_S)),
+            uploader=await stack.enter_async_context(uploader),
             outputs=await stack.enter_async_context(outputs),
             checkpoint=stack.enter_context(checkpoint),
             model=job.model,
             download_count=DOWNLOADS,
         )
+
+    def _gate(self, stack: AsyncExitStack, clock: Clock, timeout_s: float) -> Gate | Unlimited:
+        rate = self.job.limits.rate
+        if rate is None:
+            return Unlimited()
+        real_rate = Rate(rate.count, clock.real_s(rate.period_s))
+        held_s = hold_s(real_rate, timeout_s)
+        ledger = Ledger(leases_path(self.job, self.key), now=clock.monotonic(), hold_s=held_s)
+        stack.callback(ledger.close)
+        return Gate(real_rate, ledger, timeout_s)
 
     def _board(self, clock: Clock, checkpoint: Checkpoint) -> Board:
         job, rate = self.job, self.job.limits.rate

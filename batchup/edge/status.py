@@ -1,12 +1,13 @@
 """`status.json`: how a run stands, for whoever asks from outside, without touching the run."""
 
-import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from batchup.core.snapshot import Snapshot
 from batchup.core.summary import Summary
-from batchup.core.tally import Snapshot
+from batchup.edge.lock import is_held
 
 NAME: Final = "status.json"
 
@@ -24,14 +25,9 @@ class Status:
     now: Snapshot
     summary: Summary | None
 
-    def was_cut_off(self) -> bool:
-        """Tell whether the run said it was going on and its process is no more, as far as one sees."""
-        if not self.is_running or self.host != socket.gethostname():
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except OSError:
-            return False  # it is somebody else's
-        return False
+    def was_cut_off(self, folder: Path) -> bool:
+        """Tell whether the run in `folder` said it was going on and holds its lock no more.
+
+        The lock and not the process's number, which another process may have by now.
+        """
+        return self.is_running and self.host == socket.gethostname() and not is_held(folder)

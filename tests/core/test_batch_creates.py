@@ -1,14 +1,32 @@
 """The answers to creates, where money is at stake."""
 
+from collections.abc import Callable
+
 import pytest
-from core.parts import AGAIN, NEVER, Bench, ended, failed, moves, problem, running, told
+from core.parts import AGAIN, NEVER, Bench, done, ended, failed, moves, problem, running, told
 from core.world import item
 
 from batchup.core.fingerprint import value_hash
-from batchup.core.messages import Accepted, Create, Done, End, Keep, ListPage, Note, Poll, Sent, Stop, Wait
+from batchup.core.items import Failure
+from batchup.core.messages import (
+    Accepted,
+    Create,
+    Done,
+    DownloadFailed,
+    End,
+    ItemCounted,
+    Keep,
+    ListPage,
+    Note,
+    Poll,
+    Sent,
+    Stop,
+    Wait,
+)
 from batchup.core.reactions.creates import ALL_REFUSED_COUNT
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
+from batchup.core.wire import ONE_MORE
 from batchup.errors import ConfigProblem, DataProblem, KeyRefused, NoCredit, ProtocolProblem, Unavailable
 
 
@@ -21,7 +39,20 @@ def test_the_intent_is_written_before_the_create() -> None:
     assert isinstance(keep, Keep)
     assert (keep.was, keep.becomes) == (State.READY, State.SUBMITTING)
     hashes = {name: value_hash(value) for name, value in create.input.items()}
-    assert keep.changes == {"attempt": 1, "hashes": hashes, "sent_at": 3.0}
+    assert keep.changes == {"attempt": 1, "hashes": hashes, "sent_at": 3.0, "service_offset_s": 0.0}
+
+
+def test_the_services_clock_is_written_down_with_the_create() -> None:
+    """How far the service's clock was ahead of ours is kept with each create, as of the answer before it."""
+    bench = Bench(2)
+    first = bench.send(Create, 0.0)
+    bench.answer(first, Accepted("p0"), 1.0, service_offset_s=70.0)
+    second = bench.choose(1.0)
+    assert isinstance(second, Create)
+    (keep,) = bench.batch.handle(Sent(second), 1.0)
+    assert isinstance(keep, Keep)
+    assert keep.changes["service_offset_s"] == 70.0
+    assert bench.board.works["i1"].service_offset_s == 70.0
 
 
 def test_an_accepted_create_keeps_its_id_first() -> None:
@@ -73,6 +104,54 @@ def test_refusals_after_an_accepted_create_are_the_items_own() -> None:
     bench.create(0.0)
     for k in range(ALL_REFUSED_COUNT + 4):
         assert ended(bench.fail_create(Verdict.PERMANENT, 0.1 + k / 100)) is None
+
+
+def saved_earlier(bench: Bench) -> None:
+    bench.batch.handle(ItemCounted("saved", "old"), 0.0)
+
+
+def paid_earlier(bench: Bench) -> None:
+    bench.board.tally.job_spend_usd = 1.0
+
+
+def left_in_flight(bench: Bench) -> None:
+    bench.restore(State.IN_FLIGHT, prediction_id="p0")
+
+
+@pytest.mark.parametrize("has_worked", [saved_earlier, paid_earlier, left_in_flight])
+def test_refusals_in_a_job_that_has_worked_are_the_items_own(has_worked: Callable[[Bench], None]) -> None:
+    """Where an earlier run got anything accepted, the job is right, and twenty bad new rows end nothing."""
+    bench = Bench(ALL_REFUSED_COUNT, requests_per_s=None)
+    has_worked(bench)
+    for k in range(ALL_REFUSED_COUNT):
+        assert ended(bench.fail_create(Verdict.PERMANENT, k / 100)) is None
+
+
+def test_an_attempt_begins_without_the_traces_of_the_last() -> None:
+    """What was learned of an attempt, such as when it settled, is not told of the next one."""
+    bench = Bench()
+    bench.create(0.0)
+    bench.poll(failed(AGAIN, cost_usd=0.0, predict_time_s=9.0), 60.0)
+    until = bench.board.backing_off["i0"]
+    bench.create(until, "p1")
+    work = bench.board.works["i0"]
+    assert (work.predict_time_s, work.settled_at, work.attempt, work.attempts_left) == (None, None, 2, 1)
+    bench.poll(done("p1"), until + 60.0)
+    assert work.settled_at == until + 60.0
+    bench.batch.handle(DownloadFailed("i0", Failure("cut", "cut", retryable=True)), until + 61.0)
+    bench.batch.handle(DownloadFailed("i0", Failure("gone", "gone"), is_gone=True), until + 62.0)
+    bench.poll(done("p1"), until + 63.0)
+    assert work.settled_at == until + 60.0
+
+
+def test_an_item_gets_the_one_more_attempt_once() -> None:
+    """A failure that is said to be final is tried once more, and the attempt itself does not forget it."""
+    bench = Bench()
+    final = Failure(ONE_MORE, "no", retryable=True)
+    bench.create(0.0)
+    assert told(bench.poll(failed(final))) == []
+    bench.create(bench.board.backing_off["i0"], "p1")
+    assert told(bench.poll(failed(final, "p1"))) == ["failed"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from batchup.core.messages import (
     Command,
     Create,
     Done,
+    Downloaded,
     Inspect,
     Listed,
     ListPage,
@@ -68,7 +69,127 @@ def test_the_list_is_asked_for_the_window_in_the_services_time() -> None:
     create = bench.send(Create, 0.0)
     bench.answer(create, problem(Verdict.IN_DOUBT), 0.0, service_offset_s=3600.0)
     request = bench.send(ListPage, 2.0)
-    assert request == ListPage(0, EPOCH + 3600 - 120, EPOCH + 2 + 3600 + 120)
+    assert request == ListPage(0, EPOCH - 120, EPOCH + 30 + 3600 + 120)
+
+
+def test_a_window_begins_by_the_clock_of_the_create() -> None:
+    """A clock that jumps after the create was sent does not move the beginning of its window."""
+    bench = Bench(2)
+    bench.answer(bench.send(Create, 0.0), Accepted("p0"), 1.0, service_offset_s=10.0)
+    bench.answer(bench.send(Create, 1.0), problem(Verdict.IN_DOUBT), 31.0, service_offset_s=3610.0)
+    request = bench.send(ListPage, 33.0)
+    assert request.created_from == EPOCH + 1 + 10 - 120
+    assert request.created_to == EPOCH + 31 + 3610 + 120
+
+
+def test_a_window_does_not_grow_with_the_time_since() -> None:
+    """A doubt of yesterday is looked for in yesterday's minutes, not in everything since."""
+    bench = Bench(0)
+    bench.restore(State.IN_DOUBT, sent_at=-72000.0, service_offset_s=5.0)
+    assert bench.send(ListPage, 0.0) == ListPage(0, EPOCH - 72000 - 120, EPOCH - 72000 + 30 + 5 + 120)
+
+
+def test_doubts_far_apart_are_looked_for_apart() -> None:
+    """Each walk reads the window of the doubts near each other, and says nothing of the others."""
+    bench = Bench(0)
+    for key, sent_at in (("old", -90000.0), ("old2", -89800.0), ("new", -500.0)):
+        bench.restore(State.IN_DOUBT, item=item(key), sent_at=sent_at)
+    first = bench.send(ListPage, 0.0)
+    assert (first.created_from, first.created_to) == (EPOCH - 90000 - 120, EPOCH - 89800 + 150)
+    bench.answer(first, EMPTY, 0.0)
+    assert [bench.board.works[key].empty_listing_count for key in ("old", "old2", "new")] == [1, 1, 0]
+    second = bench.send(ListPage, 0.0)
+    assert second.created_from == EPOCH - 500 - 120
+    bench.answer(second, EMPTY, 0.0)
+    assert [bench.board.works[key].empty_listing_count for key in ("old", "old2", "new")] == [1, 1, 1]
+
+
+def test_a_walk_keeps_its_window() -> None:
+    """Pages of one walk are of one window, whatever enters doubt meanwhile: else rows slip between them."""
+    bench = in_doubt()
+    first = bench.send(ListPage, 2.0)
+    bench.answer(first, page("p1", is_last=False), 2.0, known=frozenset({"p1"}), service_offset_s=50.0)
+    second = bench.send(ListPage, 3.0)
+    assert (second.created_from, second.created_to) == (first.created_from, first.created_to)
+
+
+def test_a_list_that_never_came_is_no_beginning() -> None:
+    """A walk whose first page was throttled begins when that page is read, so two walks stay apart."""
+    bench = in_doubt()
+    request = bench.send(ListPage, SETTLING_S)
+    bench.answer(request, problem(Verdict.THROTTLED, retry_after_s=100.0), SETTLING_S)
+    walk(bench, SETTLING_S + 100)
+    assert bench.choose(SETTLING_S + 101) == Wait(SETTLING_S + 100 + Policy().settle_s)
+
+
+def test_a_walk_by_an_unknown_clock_proves_nothing() -> None:
+    """When the list's own answer is the first to tell the service's clock, its window may have been wrong."""
+    bench = Bench(0)
+    bench.restore(State.IN_DOUBT, sent_at=-5000.0)
+    bench.answer(bench.send(ListPage, 0.0), EMPTY, 0.0, service_offset_s=0.0)
+    assert bench.board.works["r0"].empty_listing_count == 0
+    bench.answer(bench.send(ListPage, 15.0), EMPTY, 15.0, service_offset_s=0.0)
+    assert bench.board.works["r0"].empty_listing_count == 1
+
+
+def test_rows_outside_of_the_window_are_not_inspected() -> None:
+    """A service that lists more than it was asked for costs no requests: only rows of the window count."""
+    bench = in_doubt()
+    request = bench.send(ListPage, 2.0)
+    ends = (request.created_from, request.created_to)
+    instants = {"a": ends[0] - 1, "b": ends[0], "c": ends[1], "d": ends[1] + 1, "e": None}
+    rows = tuple((id_, "m", at) for id_, at in instants.items())
+    bench.answer(request, Listed(rows, is_last=True), 2.0)
+    assert list(bench.board.listing.candidates) == ["b", "c", "e"]
+
+
+def test_a_list_read_for_a_sign_of_life_inspects_nobody() -> None:
+    """With nothing in doubt the list's answer itself is the sign; whose its rows are does not matter."""
+    bench = Bench(4, on_in_doubt="hold")
+    for k in range(3):
+        bench.fail_create(Verdict.IN_DOUBT, float(k))
+    request = bench.send(ListPage, 5.0)
+    assert request == ListPage(0, EPOCH + 5 - 120, EPOCH + 5 + 120)
+    bench.answer(request, page("p1", "p2", is_last=False), 5.0)
+    assert isinstance(bench.choose(5.0), Create)
+    assert not bench.board.listing.candidates
+    assert bench.board.listing.started_at is None
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
+@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.parametrize("fault", ["lost_accepted", "lost_refused"])
+def test_a_clock_that_jumps_buys_nothing_twice(jump_s: float, is_killed: bool, fault: str) -> None:  # noqa: FBT001 a table of cases
+    """A wall clock that is set right in the middle, or a machine that sleeps, hides no lost create."""
+    service = FakeService(seed=3, stranger_count=40)
+    world = World(service, items(12), clock_error_s=jump_s if is_killed else 0.0).run(steps=30)
+    service.scripted = [fault]
+    while service.scripted:
+        world.step()
+    if is_killed:
+        world = world.kill(clock_error_s=0.0)
+    else:
+        world.suspend(abs(jump_s))
+    judge(world.run(), count=12)
+    world = world.kill(clock_error_s=0.0).run()  # what seemed overdue is left to another run
+    judge(world, count=12)
+    assert world.board.tally.saved == 12
+
+
+def test_the_age_of_a_doubt_is_not_that_of_a_jump() -> None:
+    """A clock set forward between two runs does not make a create look settled that was sent just now."""
+    bench = Bench(0)
+    bench.restore(State.IN_DOUBT, sent_at=-3605.0, service_offset_s=3600.0)
+    bench.board.learn_offset(0.0)
+    now = 0.0
+    while bench.state("r0") is State.IN_DOUBT:
+        choice = bench.choose(now)
+        if isinstance(choice, Wait):
+            assert choice.until is not None
+            now = choice.until
+        else:
+            bench.answer(bench.send(ListPage, now), EMPTY, now)
+    assert SETTLING_S - 5 <= now - Policy().settle_s < SETTLING_S + 10
 
 
 def test_the_prediction_whose_input_matches_is_adopted() -> None:
@@ -96,18 +217,29 @@ def test_an_adopted_prediction_may_be_done_already() -> None:
 
 @pytest.mark.parametrize("change", ["other", "missing"])
 def test_somebody_elses_prediction_is_left_alone(change: str) -> None:
-    """A prediction with another value for a key, or without it, is not this item's, and is inspected once."""
+    """A prediction with another value for a key is not this item's, and is inspected once."""
     bench = in_doubt()
-    given = dict(bench.board.works["i0"].item.input)
-    given |= {"key": "other"} if change == "other" else {}
+    given = {**bench.board.works["i0"].item.input, "key": "other"}
     if change == "missing":
-        del given["key"]
+        del given["image"]
     walk(bench, 2.0, "p7")
     bench.answer(bench.send(Inspect, 2.0), running("p7", input=given), 2.0)
     assert bench.state() is State.IN_DOUBT
     assert bench.board.listing.started_at is None
     walk(bench, SETTLING_S, "p7")
     assert bench.board.listing.started_at is None
+
+
+def test_a_key_that_is_not_shown_leaves_it_open() -> None:
+    """A prediction that shows a part of what was sent, and nothing else, may be this item's: it is held."""
+    bench = in_doubt(2)
+    bench.fail_create(Verdict.IN_DOUBT, 0.0)
+    given = dict(bench.board.works["i0"].item.input)
+    del given["image"]
+    walk(bench, 2.0, "p7")
+    commands = bench.answer(bench.send(Inspect, 2.0), running("p7", input=given), 2.0)
+    assert moves(commands) == [(State.IN_DOUBT, State.HELD)]
+    assert bench.state("i1") is State.IN_DOUBT
 
 
 def test_what_is_ours_is_not_inspected() -> None:
@@ -346,6 +478,61 @@ def test_policy_resubmit_takes_up_what_an_earlier_run_left() -> None:
     assert [to for _, to in moves(commands)] == [State.IN_DOUBT, State.READY]
     bench.read(item("r0"), was=State.SUBMITTING)
     assert bench.send(Create, 0.0).attempt == 2
+
+
+def test_policy_resubmit_keeps_the_slot_of_what_may_be_running() -> None:
+    """What is sent again takes a slot of its own: the first one may be running until it must have ended."""
+    bench = Bench(2, on_in_doubt="resubmit", concurrency=2)
+    bench.fail_create(Verdict.IN_DOUBT, 0.0)
+    assert bench.board.slots_used(1.0) == 1
+    bench.create(1.0)
+    assert bench.choose(1.0) != bench.choose(931.0)
+    assert bench.board.slots_free(1.0) == 0
+    assert bench.board.slots_free(930.1) == 1
+
+
+def test_policy_resubmit_reckons_with_the_price_of_both() -> None:
+    """Under `max_spend` a create that was sent again counts as bought twice."""
+    bench = Bench(2, on_in_doubt="resubmit", max_spend=2.5)
+    bench.board.tally.dearest_usd = 1.0
+    bench.fail_create(Verdict.IN_DOUBT, 0.0)
+    bench.create(1.0)
+    assert isinstance(bench.choose(5000.0), Poll)
+    bench.poll(done(cost_usd=1.0), 5000.0)
+    bench.batch.handle(Downloaded("i0", ()), 5000.0)
+    assert bench.choose(5000.0) == Done()
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_policy_resubmit_keeps_to_the_limit(concurrency: int) -> None:
+    """However many creates are lost and sent again, no more than the limit ever run."""
+    service = FakeService(mean_s=90, faults={"lost_accepted": 0.3}, copies=9)
+    policy = Policy(on_in_doubt="resubmit", concurrency=concurrency, timeout_s=200.0)
+    world = World(service, items(15), policy).run()
+    judge(world, count=15)
+    assert service.log["lost_accepted"] > 2
+
+
+def test_what_was_held_is_looked_up_by_the_next_run() -> None:
+    """An item held because the list could not be read is found by a run that can read it."""
+    service = FakeService(faults={"list_404": 1.0}, scripted=["", "lost_accepted"])
+    world = World(service, items(4)).run()
+    judge(world, count=4)
+    assert world.board.tally.held == 1
+    service.faults = {}
+    world = world.kill(after_s=5000.0).run()
+    judge(world, count=4)
+    assert (world.board.tally.saved, world.board.tally.held) == (4, 0)
+
+
+def test_what_was_held_and_never_created_is_created() -> None:
+    """A held item that the list proves absent is made after all."""
+    service = FakeService(faults={"list_404": 1.0}, scripted=["lost_refused"])
+    world = World(service, items(4)).run()
+    service.faults = {}
+    world = world.kill().run()
+    judge(world, count=4)
+    assert world.board.tally.saved == 4
 
 
 def test_three_doubts_in_a_row_wait_for_a_sign_of_life() -> None:

@@ -18,6 +18,7 @@ from batchup.core.messages import (
     Poll,
     Wait,
 )
+from batchup.core.reactions.doubts import LOOK_BACK_S
 from batchup.core.states import UNSETTLED, State
 
 
@@ -161,11 +162,52 @@ def test_a_restored_prediction_is_polled_and_not_bought() -> None:
 
 def test_a_restored_held_item_keeps_its_slot() -> None:
     """A held item of an earlier run keeps its slot until its prediction must have ended, and stays held."""
-    bench = restored(State.HELD, sent_at=-100.0)
+    bench = Bench(0, on_in_doubt="hold")
+    assert bench.restore(State.HELD, sent_at=-100.0) == []
     assert bench.board.slots_free(0.0) == 9
     assert bench.board.slots_free(831.0) == 10
     assert bench.board.tally.held == 1
     assert bench.board.works == {}
+
+
+def test_a_restored_held_item_is_looked_up_where_that_may_help() -> None:
+    """With `reconcile` an item held of late is in doubt again, on disk, and is looked for."""
+    bench = Bench(0)
+    assert moves(bench.restore(State.HELD)) == [(State.HELD, State.IN_DOUBT)]
+    assert (bench.board.tally.held, bench.board.tally.in_doubt, bench.board.running_count) == (0, 1, 1)
+    assert isinstance(bench.choose(0.0), ListPage)
+
+
+@pytest.mark.parametrize(
+    "why", [{"hashes": {}}, {"sent_at": -LOOK_BACK_S - 1.0}], ids=["not known what was sent", "long ago"]
+)
+def test_a_held_item_that_nobody_can_tell_of_stays_held(why: dict[str, Any]) -> None:
+    """What cannot be recognised, or may have left the list, is not taken for absent."""
+    bench = Bench(0)
+    assert bench.restore(State.HELD, **why) == []
+    assert bench.board.tally.held == 1
+
+
+def test_a_rejected_row_of_a_restored_item_is_counted_as_that_item() -> None:
+    """A row that asks for something else while its item is in flight adds nothing to the items."""
+    bench = restored(State.IN_FLIGHT, prediction_id="p0")
+    bench.batch.handle(ItemCounted("rejected", "r0"), 0.0)
+    bench.batch.handle(ItemCounted("rejected", "other"), 0.0)
+    bench.batch.handle(ItemCounted("rejected"), 0.0)
+    assert bench.board.tally.items == total(bench) == 3
+    assert bench.board.tally.rejected == 2
+
+
+@pytest.mark.parametrize("was", [State.READY, State.BACKING_OFF])
+def test_an_item_without_attempts_left_fails(was: State) -> None:
+    """An item that has had all attempts of all runs is not created, and says so."""
+    bench = Bench(0)
+    commands = bench.read(item("a", is_local=True), was=was, attempts=9, attempts_left=0)
+    assert moves(commands) == [(was, State.FAILED)]
+    assert told(commands) == ["failed"]
+    assert bench.board.works == {}
+    assert bench.board.uploads == {}
+    assert bench.board.tally.failed == bench.board.tally.items == 1
 
 
 def test_a_row_met_after_its_item_ended_is_not_begun_anew() -> None:

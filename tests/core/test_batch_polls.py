@@ -7,11 +7,11 @@ import pytest
 from core.parts import AGAIN, NEVER, URL, Bench, done, ended, failed, moves, problem, running, told
 
 from batchup.core.items import Failure
-from batchup.core.messages import Create, Done, Download, Keep, Note, Poll, Seen, Stop, Wait
+from batchup.core.messages import Create, Done, Download, Downloaded, Keep, Note, Poll, Seen, Stop, Wait
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
 from batchup.core.wire import ONE_MORE
-from batchup.errors import KeyRefused, Unavailable
+from batchup.errors import ConfigProblem, KeyRefused, Unavailable
 
 
 def in_flight(count: int = 1, **settings: Any) -> Bench:
@@ -160,6 +160,45 @@ def test_an_unknown_word_is_noted_and_waited_for() -> None:
     commands = bench.poll(running(unknown_word="thinking"))
     assert commands == [Note("unknown_status", "warning", {"item": "i0", "word": "thinking"})]
     assert bench.state() is State.IN_FLIGHT
+
+
+def test_an_unknown_word_is_noted_once() -> None:
+    """However often a word comes, and for whichever item, it is said once; another word is said too."""
+    bench = in_flight(2)
+    bench.create(0.0, "p1")
+    said = []
+    for word in ("thinking", "thinking", "thinking", "dreaming", "thinking"):
+        said += [
+            command.fields["word"]
+            for command in bench.poll(running(unknown_word=word))
+            if isinstance(command, Note)
+        ]
+    assert said == ["thinking", "dreaming"]
+
+
+def test_a_spend_limit_needs_to_be_told_what_is_spent() -> None:
+    """Under `max_spend` a success without a cost is saved and ends the run: the limit cannot be kept."""
+    bench = in_flight(3, max_spend=5.0)
+    commands = bench.poll(done())
+    assert ended(commands) is ConfigProblem
+    assert [to for _, to in moves(commands)] == [State.SUCCEEDED]
+    assert any(isinstance(command, Download) for command in commands)
+    bench.batch.handle(Downloaded("i0", ()), 60.0)
+    assert bench.choose(60.0) == Done()
+    assert (bench.board.tally.saved, bench.board.tally.outstanding) == (1, 2)
+
+
+def test_a_paid_item_without_output_needs_a_cost_too() -> None:
+    """A success whose output is missing was paid like any other."""
+    bench = in_flight(2, max_spend=5.0)
+    assert ended(bench.poll(Seen("p0", True))) is ConfigProblem
+
+
+def test_without_a_limit_no_cost_is_needed() -> None:
+    """A cost is needed where the spend is limited alone, and of what was billed alone."""
+    assert ended(in_flight().poll(done())) is None
+    assert ended(in_flight(max_spend=5.0).poll(done(cost_usd=0.5))) is None
+    assert ended(in_flight(max_spend=5.0).poll(failed(NEVER))) is None
 
 
 def test_an_overdue_prediction_keeps_its_slot_and_is_left() -> None:

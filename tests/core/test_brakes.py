@@ -68,7 +68,7 @@ def test_no_way_to_the_service_delays_creates_alone() -> None:
     """Where nothing can be reached creates wait, at most a minute, and polls do not."""
     made = brakes(Verdict.NOTHING_CREATED)
     assert 100.0 < made.creates_from(100.0) <= 160.0
-    assert made.everything_until == 0.0
+    assert made.resume_at == 0.0
     assert "cannot be reached" in str(made.why(100.0))
     assert made.why(200.0) is None
 
@@ -77,14 +77,14 @@ def test_retry_after_holds_for_everybody_once() -> None:
     """A wait that is asked for holds every request, and the longest one counts."""
     made = brakes(Verdict.THROTTLED, retry_after_s=40.0)
     made.failed(problem(Verdict.THROTTLED, retry_after_s=3.0), 110.0, RNG)
-    assert made.everything_until == 140.0
+    assert made.resume_at == 140.0
     assert "asked to wait" in str(made.why(120.0))
 
 
 def test_a_throttle_without_a_figure_backs_off() -> None:
     """Without Retry-After the wait grows from ten seconds to a minute."""
-    assert 100.0 < brakes(Verdict.THROTTLED).everything_until <= 110.0
-    assert 106.0 <= brakes(*[Verdict.THROTTLED] * 9).everything_until <= 160.0
+    assert 100.0 < brakes(Verdict.THROTTLED).resume_at <= 110.0
+    assert 106.0 <= brakes(*[Verdict.THROTTLED] * 9).resume_at <= 160.0
 
 
 def test_a_named_cap_shrinks_ours_and_waits() -> None:
@@ -92,7 +92,7 @@ def test_a_named_cap_shrinks_ours_and_waits() -> None:
     made = brakes(Verdict.THROTTLED, cap=4)
     assert made.cap == 4
     assert made.creates_from(100.0) == 100.0 + CAP_SILENCE_S
-    assert made.everything_until == 0.0
+    assert made.resume_at == 0.0
     assert "cap" in str(made.why(100.0))
 
 
@@ -111,9 +111,9 @@ def test_a_settled_prediction_ends_the_silence() -> None:
 def test_settling_shortens_no_other_wait() -> None:
     """A prediction that settles says nothing about a service that cannot be reached."""
     made = brakes(Verdict.NOTHING_CREATED)
-    until = made.creates_until
+    until = made.creates_resume_at
     made.settled()
-    assert made.creates_until == until
+    assert made.creates_resume_at == until
 
 
 def test_a_larger_cap_than_ours_changes_nothing_of_ours() -> None:
@@ -158,7 +158,7 @@ def test_a_named_wait_is_in_real_seconds() -> None:
     """Retry-After is the service's and passes in real time, however fast the run's clock goes."""
     made = Brakes(10)
     made.failed(problem(Verdict.THROTTLED, retry_after_s=3.0), 100.0, RNG, speed=20.0)
-    assert made.everything_until == 160.0
+    assert made.resume_at == 160.0
 
 
 def test_one_failure_after_a_long_silence_is_not_hopeless() -> None:

@@ -118,6 +118,18 @@ def test_held_slots_are_waited_for() -> None:
     assert isinstance(bench.choose(90.1), Create)
 
 
+def test_a_held_slot_that_came_back_is_not_waited_for() -> None:
+    """Where a shrunken cap leaves no room, a slot that was given back long ago keeps no run alive."""
+    bench = Bench(3, concurrency=3, on_in_doubt="hold", timeout_s=60.0)
+    bench.fail_create(Verdict.IN_DOUBT)
+    bench.create(1.0)
+    bench.poll(running(), 100.0)
+    assert bench.board.overdue_count == 1
+    bench.board.brakes.cap = 1
+    assert isinstance(bench.choose(89.0), Wait)
+    assert bench.choose(100.0) == Done()
+
+
 def test_nothing_is_waited_for_when_nothing_is_left() -> None:
     """A held item alone does not keep a run alive."""
     bench = Bench(1, on_in_doubt="hold")

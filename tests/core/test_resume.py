@@ -26,7 +26,7 @@ def naive(
     if state in UNSETTLED:
         return Decision(Plan.JOIN)
     if state in (State.READY, State.BACKING_OFF):
-        return Decision(Plan.WORK, attempts_left={8: 1, 9: 1, 10: 1}.get(attempts, 3))
+        return Decision(Plan.WORK, attempts_left=None if rerun else {8: 1, 9: 0, 10: 0}.get(attempts, 3))
     if state is State.SAVED and not changed:
         return Decision(Plan.SKIP)
     if state is State.SAVED:

@@ -7,8 +7,7 @@ from core.world import World, items
 
 from batchup.core.board import Board
 from batchup.core.messages import ItemCounted
-from batchup.core.snapshot import eta_s, snapshot
-from batchup.core.tally import Snapshot
+from batchup.core.snapshot import Snapshot, eta_s, snapshot
 from batchup.core.verdicts import Verdict
 
 
@@ -48,7 +47,7 @@ def test_a_pause_is_part_of_the_end() -> None:
     """The end moves by as long as everything waits."""
     bench = Bench()
     before = eta_s(bench.board, 0.0, 100)
-    bench.board.brakes.everything_until = 300.0
+    bench.board.brakes.resume_at = 300.0
     after = eta_s(bench.board, 0.0, 100)
     assert before is not None
     assert after == pytest.approx(before + 300.0)

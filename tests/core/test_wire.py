@@ -213,6 +213,22 @@ def test_an_unknown_word_means_still_running(word: Any) -> None:
     assert got.unknown_word == str(word).lower()
 
 
+@pytest.mark.parametrize("key", ["predictionID", "prediction_id", "id"])
+def test_the_answer_of_another_prediction_makes_no_sense(key: str) -> None:
+    """An answer that names another prediction is not taken for the one that was asked for."""
+    body = {key: "p2", "status": "success", "output": URL}
+    answer = read(POLL, reply(body), NOW)
+    assert isinstance(answer, Problem)
+    assert (answer.verdict, answer.is_senseless) == (Verdict.REPEAT, True)
+
+
+@pytest.mark.parametrize("names", [{}, {"id": ""}, {"id": "p1"}, {"id": "request-9", "predictionID": "p1"}])
+def test_an_answer_that_names_ours_or_none_is_ours(names: dict[str, str]) -> None:
+    """An answer without an id, or with ours under one of its names, is that of the one asked for."""
+    answer = read(POLL, reply({"status": "success", "output": URL, **names}), NOW)
+    assert answer == Seen("p1", True, (URL,))
+
+
 def test_a_prediction_without_a_status_makes_no_sense() -> None:
     """An answer that speaks of something else is repeated."""
     assert refused(POLL, {"id": "p1"}, 200).verdict is Verdict.REPEAT

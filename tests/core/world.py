@@ -81,6 +81,7 @@ class Kept:
     state: State
     attempt: int = 0
     sent_at: float = 0.0
+    service_offset_s: float = 0.0
     hashes: Mapping[str, str] = field(default_factory=dict)
     prediction_id: str | None = None
     urls: tuple[str, ...] = ()
@@ -106,7 +107,7 @@ class Disk:
         if command.becomes is State.SUBMITTING:
             kept.item, kept.prediction_id, kept.urls, kept.failure = command.item, None, (), None
             kept.cost_usd = None
-        for name in ("attempt", "hashes", "prediction_id", "urls", "cost_usd", "failure"):
+        for name in ("attempt", "hashes", "service_offset_s", "prediction_id", "urls", "cost_usd", "failure"):
             if name in changes:
                 setattr(kept, name, changes[name])
         if "sent_at" in changes:
@@ -128,6 +129,7 @@ class Disk:
                 kept.prediction_id,
                 kept.urls,
                 kept.cost_usd,
+                kept.service_offset_s,
             )
             for kept in self.kept.values()
             if kept.state in UNSETTLED
@@ -150,6 +152,7 @@ class World:
     seed: int = 0
     download_faults: float = 0.0
     upload_faults: float = 0.0
+    clock_error_s: float = 0.0  # our wall clock minus the true one
     read_s: float = 0.0  # how long a row of the manifest takes to read
     is_checked: bool = True
     steps: int = 0
@@ -162,7 +165,7 @@ class World:
     def __post_init__(self) -> None:
         self.started_at = self.t
         self.rng = Random(f"world {self.seed}")
-        self.calendar = Calendar(EPOCH + self.t)
+        self.calendar = Calendar(EPOCH + self.t + self.clock_error_s)
         self.batch = Batch(Board(self.policy, self.calendar, Random(f"board {self.seed}")))
         self.board = self.batch.board
         self.board.tally.job_spend_usd = sum(self.disk.spent.values())
@@ -220,6 +223,13 @@ class World:
         for command in commands:
             self._do(command)
         return commands
+
+    def suspend(self, length_s: float) -> None:
+        """Let the machine sleep: the world goes on, the run's clock does not, and no answer is lost by it."""
+        self.t, self.started_at = self.t + length_s, self.started_at + length_s
+        self.agenda = [(at + length_s, order, is_there, act) for at, order, is_there, act in self.agenda]
+        self.disk.leases = [at + length_s for at in self.disk.leases]
+        self.read_at, self.tokens_at = self.read_at + length_s, self.tokens_at + length_s
 
     def stop(self, *, drain: bool = False) -> None:
         """Ask the run to stop."""

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from batchup.core.calendar import Calendar
@@ -129,7 +131,7 @@ def test_what_is_unsettled_is_restored_as_it_was(tmp_path: Path) -> None:
         paid, old, new = second.unsettled()
     assert isinstance(old, ItemRestored)
     assert [e.item.id for e in (paid, old, new)] == ["paid", "old", "new"]
-    assert (paid.state, paid.cost_usd, paid.urls) == (S.SUCCEEDED, 0.01, urls[:1])
+    assert (paid.state, paid.cost_usd, paid.urls) == (S.SUCCEEDED, 0.01, ())
     assert (old.state, old.prediction_id, old.sent_at) == (S.IN_FLIGHT, "p-old", 20.0)
     assert (old.item.input["scale_factor"], new.item.input["scale_factor"]) == (4, 2)
     assert (new.state, new.hashes, new.attempt) == (S.SUBMITTING, {"image": "h"}, 1)
@@ -235,31 +237,37 @@ def lines(folder: Path) -> list[str]:
     return (folder / "results.jsonl").read_text().splitlines()
 
 
-def test_results_are_appended_where_nothing_older_changed(tmp_path: Path, checkpoint: Checkpoint) -> None:
+@pytest.mark.anyio
+async def test_results_are_appended_where_nothing_older_changed(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
     """New items are added to the file as it is; a change of an older one writes it anew in the same order."""
     checkpoint.keep([submit(item("a"))])
-    bring_up_to_date(checkpoint, tmp_path)
+    await bring_up_to_date(checkpoint, tmp_path)
     inode = (tmp_path / "results.jsonl").stat().st_ino
     checkpoint.keep([submit(item("b"))])
-    bring_up_to_date(checkpoint, tmp_path)
+    await bring_up_to_date(checkpoint, tmp_path)
     assert (len(lines(tmp_path)), (tmp_path / "results.jsonl").stat().st_ino) == (2, inode)
     checkpoint.keep([accept(item("a"), "p1")])
-    bring_up_to_date(checkpoint, tmp_path)
+    await bring_up_to_date(checkpoint, tmp_path)
     assert (tmp_path / "results.jsonl").stat().st_ino != inode
     assert ['"id":"a"' in lines(tmp_path)[0], '"p1"' in lines(tmp_path)[0], len(lines(tmp_path))] == [
         True,
         True,
         2,
     ]
-    bring_up_to_date(checkpoint, tmp_path)
+    await bring_up_to_date(checkpoint, tmp_path)
     assert len(lines(tmp_path)) == 2
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("damage", ["torn", "deleted", "edited"])
-def test_a_damaged_results_file_is_written_anew(tmp_path: Path, checkpoint: Checkpoint, damage: str) -> None:
+async def test_a_damaged_results_file_is_written_anew(
+    tmp_path: Path, checkpoint: Checkpoint, damage: str
+) -> None:
     """Whatever became of the file, after a run it tells the truth."""
     checkpoint.keep([submit(item("a")), submit(item("b"))])
-    bring_up_to_date(checkpoint, tmp_path)
+    await bring_up_to_date(checkpoint, tmp_path)
     path, whole = tmp_path / "results.jsonl", lines(tmp_path)
     if damage == "torn":
         path.write_text(path.read_text()[:-9])
@@ -267,5 +275,36 @@ def test_a_damaged_results_file_is_written_anew(tmp_path: Path, checkpoint: Chec
         path.unlink()
     else:
         path.write_text(path.read_text() + "something else\n")
-    bring_up_to_date(checkpoint, tmp_path)
+    await bring_up_to_date(checkpoint, tmp_path)
     assert lines(tmp_path) == whole
+
+
+@pytest.mark.anyio
+async def test_results_are_written_beside_the_loop(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    """While many results are written, the loop goes on: a signal is heard."""
+    checkpoint.keep([submit(item(f"i{k}")) for k in range(3000)])
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(turn)
+        await bring_up_to_date(checkpoint, tmp_path)
+        tasks.cancel_scope.cancel()
+    assert (len(lines(tmp_path)), turns > 10) == (3000, True)
+
+
+def test_signed_addresses_are_kept_for_none_of_several_outputs(tmp_path: Path) -> None:
+    """One signed address among several, and all are asked for anew: none is missing without a word."""
+    plain, signed = "https://cdn.example/1.png", "https://cdn.example/2.png?sig=x"
+    with opened(tmp_path) as first:
+        for name, urls in (("both", (plain, signed)), ("plain", (plain, plain))):
+            one = item(name)
+            first.keep([submit(one), accept(one, f"p-{name}"), succeed(one, *urls)])
+    with opened(tmp_path) as again:
+        found = {event.item.id: event.urls for event in again.unsettled()}
+    assert found == {"both": (), "plain": (plain, plain)}

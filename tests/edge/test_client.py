@@ -3,12 +3,16 @@
 import gzip
 import socket
 import struct
+import threading
 import time
 
+import anyio
+import anyio.to_thread
 import pytest
 from edge.servers import Behaviour, answer, free_port, raw, serving
 from yarl import URL
 
+from batchup.core.verdicts import Kind
 from batchup.core.wire import Call, Raw, Response, Silence
 from batchup.edge.client import Client
 from batchup.edge.proxy import proxy_for
@@ -21,7 +25,7 @@ GET = Call("GET", "prediction/abc", {})
 
 async def sent(url: str, call: Call, *, auth: str = "x-api-key", timeout_s: float = 5.0) -> Raw:
     async with Client(url, key="the-key", auth=auth, timeout_s=timeout_s) as client:
-        return await client.send(call)
+        return await client.send(call, Kind.CREATE if call.method == "POST" else Kind.POLL)
 
 
 def hang(connection: socket.socket, _request: bytes) -> bool:
@@ -102,7 +106,7 @@ async def test_a_dropped_keep_alive_connection_is_not_used_twice() -> None:
 
     with serving(once) as server:
         async with Client(server.url, key="k", auth="x-api-key", timeout_s=2) as client:
-            first, second = await client.send(GET), await client.send(GET)
+            first, second = await client.send(GET, Kind.POLL), await client.send(GET, Kind.POLL)
     assert isinstance(first, Response)
     assert isinstance(second, Silence)
     assert second.was_sent
@@ -113,8 +117,33 @@ async def test_creates_have_a_connection_each() -> None:
     """A create never goes over a connection that was used before, which may be closing just then."""
     with serving(answer("200 OK", keep=True)) as server:
         async with Client(server.url, key="k", auth="x-api-key", timeout_s=2) as client:
-            assert all([isinstance(await client.send(POST), Response) for _ in range(3)])
+            assert all([isinstance(await client.send(POST, Kind.CREATE), Response) for _ in range(3)])
     assert [b"Connection: close" in request for request in server.requests] == [True] * 3
+
+
+async def test_slow_presigns_do_not_hold_up_a_create() -> None:
+    """However many presigns wait for their answers, a create is sent at once."""
+    release, all_sent = threading.Event(), threading.Barrier(9)
+    presign = Call("POST", "upload/presign", {}, {"content_type": "image/png", "file_type": "image"})
+
+    def slow_presigns(connection: socket.socket, request: bytes) -> bool:
+        if b"upload/presign" in request:
+            all_sent.wait(5)
+            release.wait(10)
+        return answer("200 OK")(connection, request)
+
+    with serving(slow_presigns) as server:
+        async with (
+            Client(server.url, key="k", auth="x-api-key", timeout_s=4) as client,
+            anyio.create_task_group() as tasks,
+        ):
+            for _ in range(8):
+                tasks.start_soon(client.send, presign, Kind.PRESIGN)
+            with anyio.fail_after(5):
+                await anyio.to_thread.run_sync(all_sent.wait, abandon_on_cancel=True)
+                found = await client.send(POST, Kind.CREATE)
+            release.set()
+    assert isinstance(found, Response)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -163,8 +192,8 @@ async def test_cookies_are_not_kept() -> None:
     """One answer's cookies are not sent with the next request."""
     with serving(answer("200 OK", b"{}", "Set-Cookie: a=b; Path=/")) as server:
         async with Client(server.url, key="k", auth="bearer", timeout_s=2) as client:
-            await client.send(GET)
-            await client.send(GET)
+            await client.send(GET, Kind.POLL)
+            await client.send(GET, Kind.POLL)
     assert all(b"Cookie" not in request for request in server.requests)
 
 

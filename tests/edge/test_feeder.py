@@ -1,15 +1,22 @@
 """The feeder with a real manifest and checkpoint: each row ends in one event, decided by the newest facts."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import anyio
 import pytest
 from edge.bench import rows, web
 
+from batchup.core.batch import Batch
+from batchup.core.board import Board
 from batchup.core.calendar import Calendar
-from batchup.core.items import Item, SavedFile
+from batchup.core.items import Failure, Item, SavedFile
 from batchup.core.messages import Event, ItemCounted, ItemRead, Keep, ManifestEnded
+from batchup.core.policy import Policy
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.contents import Contents
@@ -26,11 +33,13 @@ TEXT = 'manifest = "rows.jsonl"\nmodel = "each-upscaler"\n[service]\nurl = "simu
 class Reader:
     """A feeder whose events are kept, and which is told when they are wanted."""
 
-    def __init__(self, folder: Path, *, limit: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, limit: int | None = None, more: str = "", rerun_failed: bool = False
+    ) -> None:
         self.events: list[Event] = []
         self.problems: list[BatchupError] = []
         self.is_wanted = True
-        self.job = Job.from_toml(TEXT, base=folder)
+        self.job = Job.from_toml(TEXT + more, base=folder)
         self.checkpoint = Checkpoint(folder / "checkpoint.db", Calendar(0.0), self.job.input)
         self.feeder = Feeder(
             job=self.job,
@@ -42,7 +51,17 @@ class Reader:
             fail=self.problems.append,
             now_unix=lambda: 0.0,
             limit=limit,
+            rerun_failed=rerun_failed,
         )
+
+    def keep(self, item: Item, *ends: tuple[State, dict[str, Any]]) -> None:
+        """Write down that an item was sent, and what became of it."""
+        was = State.SUBMITTING
+        sent = {"attempt": 1, "hashes": {}, "sent_at": 1.0}
+        self.checkpoint.keep([Keep(item, State.READY, was, sent)])
+        for state, changes in ends:
+            self.checkpoint.keep([Keep(item, was, state, changes)])
+            was = state
 
     async def item(self, id_: str) -> Item:
         """Return the item as the manifest has it."""
@@ -94,7 +113,7 @@ async def test_a_limit_leaves_the_rest_and_says_so(tmp_path: Path) -> None:
     assert rest == [
         ItemCounted("outstanding", "b"),
         ItemCounted("outstanding", "c"),
-        ItemCounted("rejected"),
+        ItemCounted("rejected", "bad"),
         ManifestEnded(),
     ]
     assert (reader.feeder.is_limited, reader.feeder.is_complete) == (True, True)
@@ -107,3 +126,58 @@ async def test_a_manifest_that_vanishes_ends_the_run(reader: Reader, tmp_path: P
     await reader.feeder.run()
     assert [type(problem) for problem in reader.problems] == [DataProblem]
     assert (reader.events, reader.feeder.is_complete) == ([], False)
+
+
+AGAIN = Failure("http_503", "later", retryable=True)
+GOOD = SavedFile("images/old.png", 1, "ab" * 32, 1, 1, "https://cdn.example/old.png")
+FAILED = (State.FAILED, {"failure": AGAIN, "settled_at": 2.0})
+SAVED = (
+    (State.IN_FLIGHT, {"prediction_id": "p", "created_at": 2.0}),
+    (State.SUCCEEDED, {"urls": ()}),
+    (State.SAVED, {"files": (GOOD,), "saved_at": 9.0}),
+)
+
+
+@pytest.mark.parametrize(
+    ("ends", "more", "rerun_failed"),
+    [
+        ((FAILED,), "", False),
+        ((FAILED,), "", True),
+        (SAVED, '\n[run]\non_change = "redo"', False),
+    ],
+)
+async def test_what_is_remembered_waits_its_turn_too(
+    tmp_path: Path, ends: tuple[tuple[State, dict[str, Any]], ...], more: str, *, rerun_failed: bool
+) -> None:
+    """An item to be made again is handed on when the core wants one, and not before, like a new one."""
+    rows(tmp_path / "rows.jsonl", *web("old"))
+    reader = Reader(tmp_path, more=more, rerun_failed=rerun_failed)
+    old = await reader.item("old")
+    reader.keep(replace(old, fingerprint="00" * 32) if more else old, *ends)
+    reader.is_wanted = False
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(reader.feeder.run)
+        await anyio.sleep(0.2)
+        assert reader.events == []
+        reader.is_wanted = True
+        reader.feeder.wake()
+    assert [type(event) for event in reader.events] == [ItemRead, ManifestEnded]
+    reader.checkpoint.db.close()
+
+
+async def test_a_changed_row_of_an_item_in_flight_is_no_second_item(tmp_path: Path) -> None:
+    """The row is in rejects.jsonl; the item, which was taken up already, is the one that is counted."""
+    rows(tmp_path / "rows.jsonl", *web("old"))
+    reader = Reader(tmp_path)
+    reader.keep(await reader.item("old"), SAVED[0])
+    board = Board(Policy(), Calendar(0.0), Random(0))
+    batch = Batch(board)
+    rows(tmp_path / "rows.jsonl", *web("old", scale_factor=4), *web("old", scale_factor=8))
+    reader.feeder.feed = lambda event: batch.handle(event, 1.0)  # type: ignore[assignment]
+    for event in reader.checkpoint.unsettled():
+        batch.handle(event, 1.0)
+    await reader.feeder.run()
+    rejected = [json.loads(line) for line in (tmp_path / "rejects.jsonl").read_text().splitlines()]
+    assert [(line["id"], line["kind"]) for line in rejected] == [("old", "changed"), ("old", "duplicate_id")]
+    assert (board.tally.items, board.tally.rejected, board.tally.outstanding) == (2, 1, 1)
+    reader.checkpoint.db.close()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchup.edge.ledger import Ledger, ledger_path
-from batchup.edge.limits import Gate, hold_s
+from batchup.edge.limits import Gate, Unlimited, hold_s
 from batchup.errors import DiskProblem
 from batchup.settings.units import Rate
 
@@ -92,6 +92,16 @@ async def test_a_lease_comes_back_after_its_answer_and_not_before() -> None:
     assert gate.free(70.6) == 1
 
 
+async def test_a_timeout_counts_from_when_the_request_goes_out() -> None:
+    """A disk that takes five seconds for the commit before a request lengthens its lease by as much."""
+    rate = Rate(1, 60.0)
+    gate = leases_alone(rate, ledger(":memory:", rate=rate))
+    lease = await gate.take(0.0)
+    assert lease is not None
+    gate.sent(lease, 5.0)
+    assert (gate.free(95.4), gate.free(95.6)) == (0, 1)
+
+
 async def test_leases_outlive_the_process(tmp_path: Path) -> None:
     """A run that starts at once after another gets no permit that the other still holds."""
     rate = Rate(3, 60.0)
@@ -141,9 +151,12 @@ async def test_the_pacer_spreads_a_full_allowance() -> None:
 
 async def test_unlimited_is_unlimited() -> None:
     """Without a rate there is always a permit, and the worst window is still counted."""
-    gate = Gate(None, None, TIMEOUT_S)
-    leases = [await gate.take(float(k)) for k in range(200)]
-    assert None not in leases
+    gate = Unlimited()
+    for k in range(200):
+        lease = await gate.take(float(k))
+        gate.sent(lease, float(k))
+        gate.answered(lease, float(k))
+    assert gate.next_at(5.0) == 5.0
     assert gate.free(0.0) > 0
     assert gate.worst_window == 60
     assert gate.sent_lately(199.0, 10.0) == 10

@@ -6,7 +6,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchup.edge.items import ItemMaker
+from batchup.edge.contents import Contents
+from batchup.edge.items import Draft, ItemMaker
 from batchup.edge.manifest import Reject, Row, count_rows, read_manifest
 from batchup.errors import DataProblem
 from batchup.job import Job
@@ -20,26 +21,17 @@ PIECES = st.sampled_from(
 MANIFESTS = st.lists(PIECES | st.binary(max_size=6), max_size=25).map(b"".join)
 
 
-class Cache:
-    """A content cache that remembers nothing."""
-
-    def get(self, path: str, size: int, mtime_ns: int) -> bytes | None:
-        """Know no file."""
-
-    def put(self, path: str, size: int, mtime_ns: int, digest: bytes) -> None:
-        """Forget the file."""
-
-
 def read(name: str, content: bytes) -> list[Row | Reject]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / name).write_bytes(content)
         job = Job.from_toml(f"manifest = '{name}'\nmodel = 'each-upscaler'", base=folder)
         rows = list(read_manifest(job))
         assert count_rows(job) == len(rows)
-        maker = ItemMaker(job, Cache())
+        maker = ItemMaker(job, Contents(None))
         for row in rows:
             if isinstance(row, Row):
-                assert maker.make(row).line == row.line
+                draft = maker.draft(row)
+                assert (maker.finish(draft) if isinstance(draft, Draft) else draft).line == row.line
         return rows
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from batchup.core.fingerprint import fingerprint
 from batchup.core.items import Item, Json, LocalFile
-from batchup.edge.items import MAX_FILE_BYTES, ItemMaker
+from batchup.edge.contents import Contents, Mark
+from batchup.edge.items import MAX_FILE_BYTES, Draft, ItemMaker
 from batchup.edge.manifest import Reject, Row
 from batchup.errors import DiskProblem
 from batchup.job import Job
@@ -17,22 +18,23 @@ from batchup.job import Job
 JPEG = b"\xff\xd8\xff\xe0 a photo"
 
 
-class Cache:
+class Cache(Contents):
     """A content cache in memory that counts what it was asked and given."""
 
     def __init__(self) -> None:
-        self.digests: dict[tuple[str, int, int], bytes] = {}
+        super().__init__(None)
+        self.digests: dict[tuple[str, Mark], bytes] = {}
         self.hits = 0
 
-    def get(self, path: str, size: int, mtime_ns: int) -> bytes | None:
+    def get(self, path: str, mark: Mark) -> bytes | None:
         """Give a digest that was put."""
-        found = self.digests.get((path, size, mtime_ns))
+        found = self.digests.get((path, mark))
         self.hits += found is not None
         return found
 
-    def put(self, path: str, size: int, mtime_ns: int, digest: bytes) -> None:
+    def put(self, path: str, mark: Mark, digest: bytes) -> None:
         """Keep a digest."""
-        self.digests[path, size, mtime_ns] = digest
+        self.digests[path, mark] = digest
 
 
 def job_of(folder: Path, more: str = "", *, model: str = "each-upscaler", manifest: str = "m.jsonl") -> Job:
@@ -45,7 +47,9 @@ def job_of(folder: Path, more: str = "", *, model: str = "each-upscaler", manife
 def make(
     job: Job, row_id: str | None = None, /, cache: Cache | None = None, **parameters: Json
 ) -> Item | Reject:
-    return ItemMaker(job, cache or Cache()).make(Row(7, row_id, parameters))
+    maker = ItemMaker(job, cache or Cache())
+    draft = maker.draft(Row(7, row_id, parameters))
+    return draft if isinstance(draft, Reject) else maker.finish(draft)
 
 
 def item(made: Item | Reject) -> Item:
@@ -193,11 +197,11 @@ def test_a_file_that_changes_under_the_hand_is_rejected(tmp_path: Path) -> None:
     class Writer(Cache):
         """A cache during whose use somebody writes to the file."""
 
-        def get(self, path: str, size: int, mtime_ns: int) -> bytes | None:
+        def get(self, path: str, mark: Mark) -> bytes | None:
             """Write to the file."""
             with Path(path).open("ab") as file:
                 file.write(b"more")
-            return super().get(path, size, mtime_ns)
+            return super().get(path, mark)
 
     (tmp_path / "a.jpg").write_bytes(JPEG)
     made = reject(make(job_of(tmp_path), image="a.jpg", cache=Writer()))
@@ -208,13 +212,16 @@ def test_too_many_open_files_reject_nothing(tmp_path: Path) -> None:
     """Trouble of this process, such as too many open files, ends the run and is no row's fault."""
     job = job_of(tmp_path)
     (tmp_path / "a.jpg").write_bytes(JPEG)
-    maker, (soft, hard) = ItemMaker(job, Cache()), resource.getrlimit(resource.RLIMIT_NOFILE)
+    maker = ItemMaker(job, Cache())
+    draft = maker.draft(Row(1, None, {"image": "a.jpg"}))
+    assert isinstance(draft, Draft)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.dup(0)
     os.close(free)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
         with pytest.raises(DiskProblem, match="Too many open files"):
-            maker.make(Row(1, None, {"image": "a.jpg"}))
+            maker.finish(draft)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

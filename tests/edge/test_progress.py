@@ -16,7 +16,7 @@ from typing import TextIO
 
 import pytest
 
-from batchup.core.tally import Snapshot
+from batchup.core.snapshot import Snapshot
 from batchup.edge.progress import (
     BarPrinter,
     LinePrinter,
@@ -252,7 +252,8 @@ def test_a_broken_stream_ends_nothing(
         printer.show(SNAPSHOT)
         printer.say("careful")
     printer.close(SNAPSHOT)
-    assert not stream.is_on
+    with pytest.raises(OSError, match="closed"):
+        stream.fileno()
 
 
 def test_a_closed_stream_is_no_terminal() -> None:

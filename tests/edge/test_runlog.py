@@ -116,8 +116,7 @@ def test_a_missing_folder_is_remembered(tmp_path: Path) -> None:
 def test_no_secret_is_written(tmp_path: Path) -> None:
     """Keys, header values, signed addresses and passwords stay out, wherever they turn up."""
     path = tmp_path / "log"
-    log = RunLog(path, "r", [KEY])
-    log.hide("another-secret")
+    log = RunLog(path, "r", [KEY, "another-secret"])
     event = f"event {KEY}"
     log.info(
         event,

@@ -2,8 +2,8 @@
 
 from batchup.core.board import Board
 from batchup.core.fingerprint import value_hash
-from batchup.core.messages import Accepted, Command, Create, Keep, Note, Problem
-from batchup.core.reactions import doubts, intake
+from batchup.core.messages import Accepted, Command, Create, Note, Problem
+from batchup.core.reactions import doubts, queue
 from batchup.core.reactions.ending import end, fail, weigh
 from batchup.core.retry import COST_THROTTLE
 from batchup.core.states import Move
@@ -20,11 +20,17 @@ def on_sent(board: Board, request: Create, now: float) -> list[Command]:
     if board.backing_off.pop(request.item_id, None) is None:
         board.prepared.remove(request.item_id)
     hashes = {key: value_hash(value) for key, value in request.input.items()}
-    keep = board.move(work, Move.SUBMIT, now, attempt=request.attempt, hashes=hashes, sent_at=now)
-    work.attempt, work.attempts_left = request.attempt, work.attempts_left - 1
-    work.hashes, work.sent_at, work.prediction_id, work.created_at = hashes, now, None, None
-    work.poll_failure_count = work.gone_count = work.empty_listing_count = 0
-    work.urls, work.has_fresh_urls, work.cost_usd, work.empty_at = (), False, None, None
+    offset_s = board.service_offset_s
+    keep = board.move(
+        work,
+        Move.SUBMIT,
+        now,
+        attempt=request.attempt,
+        hashes=hashes,
+        sent_at=now,
+        service_offset_s=offset_s,
+    )
+    board.works[request.item_id] = work.next_attempt(request.attempt, hashes, now, offset_s)
     return [keep]
 
 
@@ -39,17 +45,8 @@ def on_answer(board: Board, request: Create, answer: Accepted | Problem, now: fl
         return _refuse(board, work, answer, now)
     if answer.verdict is Verdict.THROTTLED:
         board.budget.take(COST_THROTTLE, now)
-    commands: list[Command] = [put_back(board, work, now)]
+    commands: list[Command] = [queue.put_back(board, work, now)]
     return commands + weigh(board, answer, now)
-
-
-def put_back(board: Board, work: Work, now: float, move: Move = Move.PUT_BACK) -> Keep:
-    """Nothing was created: the item is ready again, first in line, and no attempt is counted."""
-    work.attempt -= 1
-    work.attempts_left += 1
-    keep = board.move(work, move, now, attempt=work.attempt)
-    intake.make_ready(board, work, first=True)
-    return keep
 
 
 def _accept(board: Board, work: Work, prediction_id: str, now: float) -> list[Command]:
@@ -68,7 +65,13 @@ def _refuse(board: Board, work: Work, problem: Problem, now: float) -> list[Comm
     board.tally.refused_first += 1
     commands = fail(board, work, problem.failure, now)
     commands += weigh(board, problem, now)
-    if board.tally.creates == 0 and board.tally.refused_first >= ALL_REFUSED_COUNT:
+    if board.tally.refused_first >= ALL_REFUSED_COUNT and not _was_ever_accepted(board):
         words = f"the first {ALL_REFUSED_COUNT} items were all refused; the last: {problem.failure.message}"
         commands += end(board, DataProblem(words, remedy="Mend `[input]` or the manifest, then run again."))
     return commands
+
+
+def _was_ever_accepted(board: Board) -> bool:
+    """Tell whether any item of the job has been accepted, in this run or an earlier one."""
+    tally = board.tally
+    return tally.creates > 0 or tally.saved > 0 or tally.job_spend_usd > 0 or bool(board.restored)

@@ -7,21 +7,24 @@ settled, and only when two listings some time apart agree.
 
 from collections.abc import Mapping
 
-from batchup.core.board import Board, Listing
+from batchup.core.board import Board
 from batchup.core.fingerprint import value_hash
 from batchup.core.items import Failure, Json
-from batchup.core.messages import Command, Inspect, Keep, Listed, Note, Problem, Seen
-from batchup.core.reactions import creates, intake, polls
+from batchup.core.listing import Listing, Window
+from batchup.core.messages import Command, Inspect, Keep, Listed, ListPage, Note, Problem, Seen
+from batchup.core.reactions import polls, queue
 from batchup.core.reactions.ending import drop, tell, weigh
 from batchup.core.retry import backoff_s
 from batchup.core.states import Move, State
 from batchup.core.verdicts import Verdict
+from batchup.core.windows import sent_at, window_of
 from batchup.core.wire import PAGE
 from batchup.core.work import Work
 
 FIRST_LOOK_S = 2.0
 EMPTY_LISTINGS = 2
 LIST_TRIES = 5
+LOOK_BACK_S = 7 * 86400.0  # real seconds; what the list does not show of longer ago means nothing
 
 
 def enter(board: Board, work: Work, now: float, failure: Failure | None = None) -> list[Command]:
@@ -31,15 +34,19 @@ def enter(board: Board, work: Work, now: float, failure: Failure | None = None) 
     return [keep, note, *resume(board, work, now)]
 
 
+def can_be_told(board: Board, work: Work, now: float) -> bool:
+    """Tell whether the list may show by now what became of an item that an earlier run held."""
+    is_recent = now - work.sent_at <= LOOK_BACK_S * board.calendar.speed
+    return board.policy.on_in_doubt == "reconcile" and bool(work.hashes) and is_recent
+
+
 def resume(board: Board, work: Work, now: float) -> list[Command]:
     """Do with an item in doubt what the policy says."""
     match board.policy.on_in_doubt:
         case "hold":
             return _hold(board, work, now, "held, as the job asks")
         case "resubmit" if work.attempts_left > 0 or not work.is_from_manifest:
-            keep = board.move(work, Move.CLEAR, now)
-            intake.make_ready(board, work, first=True)
-            return [keep]
+            return [_write_off(board, work, now)]
         case "resubmit":
             return _hold(board, work, now, "in doubt as often as it may be attempted")
         case _ if not work.hashes:
@@ -52,35 +59,43 @@ def resume(board: Board, work: Work, now: float) -> list[Command]:
 def shelve(board: Board, work: Work) -> None:
     """Leave a held item alone; its slot is kept until its prediction must have ended."""
     board.running_count -= 1
-    board.held_until.append(work.sent_at + board.policy.request_timeout_s + board.policy.timeout_s)
+    _keep_slot(board, work)
     drop(board, work)
 
 
-def on_list_sent(board: Board, now: float) -> list[Command]:
+def on_list_sent(board: Board, request: ListPage, now: float) -> list[Command]:
     """A page is asked for; the first one starts a walk."""
     listing = board.listing
     if listing.started_at is None:
-        listing.started_at = now
+        window = Window(request.created_from, request.created_to)
+        listing.started_at, listing.window = now, window
+        seen = [work.item.id for work in board.doubts() if window.includes(window_of(board, work))]
+        listing.sought = frozenset(seen)
     listing.is_page_open = True
     return []
 
 
 def on_list_answer(
-    board: Board, answer: Listed | Problem, known: frozenset[str], now: float
+    board: Board, request: ListPage, answer: Listed | Problem, known: frozenset[str], now: float
 ) -> list[Command]:
-    """A page of the list came, or none; `known` are the ids on it that are ours."""
+    """A page of the list came, or none; `known` are the ids on it that are ours.
+
+    Without a doubt the answer itself was what was wanted, and nobody's predictions are inspected.
+    """
     listing = board.listing
     listing.is_page_open = False
     if isinstance(answer, Problem):
         return _on_list_problem(board, answer, now)
     board.brakes.worked()
     listing.failure_count = 0
-    strangers = dict.fromkeys(row[0] for row in answer.rows)
-    new = [id_ for id_ in strangers if id_ not in known | listing.foreign | listing.met]
-    listing.candidates.extend(new)
-    listing.met.update(new)
+    for id_, _, at in answer.rows:
+        is_in_window = at is None or request.created_from <= at <= request.created_to
+        is_new = id_ not in known and id_ not in listing.foreign and id_ not in listing.met
+        if board.doubtful and is_in_window and is_new:
+            listing.candidates.append(id_)
+            listing.met.add(id_)
     listing.offset += PAGE
-    listing.is_read = answer.is_last
+    listing.is_read = answer.is_last or not board.doubtful
     return _finish_walk(board, now)
 
 
@@ -124,29 +139,33 @@ def _on_unseen(board: Board, prediction_id: str, problem: Problem, now: float) -
     return _hold_all(board, now, words)
 
 
-def is_ours(sent: Mapping[str, str], shown: Mapping[str, Json]) -> bool:
-    """Tell whether a prediction's input is the one that was sent: every key, by its hash."""
-    return all(key in shown and value_hash(shown[key]) == hashed for key, hashed in sent.items())
+def is_ours(sent: Mapping[str, str], shown: Mapping[str, Json]) -> bool | None:
+    """Tell whether a prediction's input is the one that was sent: every key, by its hash.
+
+    None where nobody can tell: what is shown is the same, and something that was sent is not shown.
+    """
+    if any(key in shown and value_hash(shown[key]) != hashed for key, hashed in sent.items()):
+        return False
+    return True if sent.keys() <= shown.keys() else None
 
 
 def _compare(board: Board, seen: Seen, now: float) -> list[Command]:
     if any(work.prediction_id == seen.prediction_id for work in board.works.values()):
         return []  # its create was answered while it was inspected
-    if not seen.input:
-        _set_aside(board, seen.prediction_id, {})
-        words = f"prediction {seen.prediction_id} may be this item's, and the service does not show its input"
-        return _hold_all(board, now, words)
-    for work in board.doubts():
-        if is_ours(work.hashes, seen.input):
+    likeness = [(work, is_ours(work.hashes, seen.input)) for work in board.doubts()]
+    for work, is_its in likeness:
+        if is_its:
             return _adopt(board, work, seen, now)
     _set_aside(board, seen.prediction_id, seen.input)
-    return []
+    words = f"prediction {seen.prediction_id} may be this item's, and the service does not show all its input"
+    unclear = [work for work, is_its in likeness if is_its is None]
+    return [command for work in unclear for command in _hold(board, work, now, words)]
 
 
 def _set_aside(board: Board, prediction_id: str, shown: Mapping[str, Json]) -> None:
     """Inspect it no more, unless it may be that of a create whose answer is still awaited."""
     awaited = [work for work in board.works.values() if work.state is State.SUBMITTING]
-    if not any(not shown or is_ours(work.hashes, shown) for work in awaited):
+    if all(is_ours(work.hashes, shown) is False for work in awaited):
         board.listing.foreign.add(prediction_id)
 
 
@@ -166,6 +185,8 @@ def _adopt(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
 def _on_list_problem(board: Board, problem: Problem, now: float) -> list[Command]:
     listing = board.listing
     commands = weigh(board, problem, now)
+    if listing.offset == 0:
+        listing.started_at = listing.window = None  # nothing was read yet: the walk begins anew
     if problem.verdict is Verdict.THROTTLED:
         return commands
     listing.failure_count += 1
@@ -189,6 +210,8 @@ def _finish_walk(board: Board, now: float) -> list[Command]:
         board.listing.trouble_count = listing.trouble_count
     commands: list[Command] = []
     for work in board.doubts():
+        if work.item.id not in listing.sought:
+            continue
         if listing.is_unclear:
             work.next_poll_at = now + board.policy.settle_s
             continue
@@ -200,7 +223,7 @@ def _finish_walk(board: Board, now: float) -> list[Command]:
 
 def _not_there(board: Board, work: Work, started_at: float, now: float) -> Keep | None:
     settle_s = board.policy.settle_s
-    settles_at = work.sent_at + board.policy.settling_s
+    settles_at = sent_at(board, work) + board.policy.settling_s
     if started_at < settles_at:
         work.next_poll_at = min(max(now + settle_s, (now + settles_at) / 2), max(settles_at, now))
         return None
@@ -208,13 +231,23 @@ def _not_there(board: Board, work: Work, started_at: float, now: float) -> Keep 
         work.empty_listing_count += 1
         work.empty_at = started_at
     if work.empty_listing_count >= EMPTY_LISTINGS:
-        return _clear(board, work, now)
+        return queue.put_back(board, work, now, Move.CLEAR)
     work.next_poll_at = work.empty_at + settle_s
     return None
 
 
-def _clear(board: Board, work: Work, now: float) -> Keep:
-    return creates.put_back(board, work, now, Move.CLEAR)
+def _write_off(board: Board, work: Work, now: float) -> Keep:
+    """Send it again although it may have been bought: that one keeps its slot, and its price."""
+    _keep_slot(board, work)
+    board.tally.written_off += 1
+    keep = board.move(work, Move.CLEAR, now)
+    queue.make_ready(board, work, first=True)
+    return keep
+
+
+def _keep_slot(board: Board, work: Work) -> None:
+    """Reckon with a prediction that may be running until it must have ended."""
+    board.held_until.append(work.sent_at + board.policy.request_timeout_s + board.policy.timeout_s)
 
 
 def _hold(board: Board, work: Work, now: float, why: str) -> list[Command]:

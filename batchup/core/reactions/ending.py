@@ -1,7 +1,7 @@
 """How an item leaves the run, and how a run is brought to its end."""
 
 from batchup.core.board import Board
-from batchup.core.items import Failure, Item, Outcome, SavedFile
+from batchup.core.items import Failure, Outcome, SavedFile
 from batchup.core.messages import Command, End, Problem, Tell
 from batchup.core.states import Move, State
 from batchup.core.verdicts import Verdict
@@ -14,8 +14,6 @@ from batchup.errors import (
     ProtocolProblem,
     Unavailable,
 )
-
-_REPORTED = {State.SAVED: "saved", State.FAILED: "failed", State.HELD: "held", State.IN_DOUBT: "in_doubt"}
 
 
 def drop(board: Board, work: Work) -> None:
@@ -39,7 +37,7 @@ def tell(
     return Tell(
         Outcome(
             id=work.item.id,
-            state=_REPORTED.get(work.state, "outstanding"),
+            state=work.state.reported,
             prediction_id=work.prediction_id,
             files=files,
             attempts=work.attempt,
@@ -49,14 +47,9 @@ def tell(
             settled_at=None if work.settled_at is None else to_unix(work.settled_at),
             saved_at=to_unix(now) if work.state is State.SAVED else None,
             failure=failure,
-            input=logical_input(work.item),
+            input=dict(work.item.input),
         )
     )
-
-
-def logical_input(item: Item) -> dict[str, object]:
-    """Return the item's request as the manifest means it."""
-    return dict(item.input)
 
 
 def fail(board: Board, work: Work, failure: Failure, now: float) -> list[Command]:

@@ -1,8 +1,10 @@
 """Items come in: from the manifest, and from what an earlier run left in the checkpoint."""
 
 from batchup.core.board import Board, Upload
-from batchup.core.messages import Command, ItemCounted, ItemRead, ItemRestored, KeepUpload
-from batchup.core.reactions import doubts, saving
+from batchup.core.items import Failure
+from batchup.core.messages import Command, ItemCounted, ItemRead, ItemRestored
+from batchup.core.reactions import doubts, queue, saving
+from batchup.core.reactions.ending import fail
 from batchup.core.resume import attempts_left
 from batchup.core.states import MAY_BE_RUNNING, Move, State
 from batchup.core.work import Work
@@ -17,9 +19,9 @@ def on_read(board: Board, event: ItemRead, now: float) -> list[Command]:
             known.item, known.is_from_manifest = item, True
             _claim_uploads(board, known, event)
             if known.state is State.READY:
-                make_ready(board, known)
+                queue.make_ready(board, known)
             elif known.state is State.BACKING_OFF:
-                back_off(board, known, known.again_at)
+                queue.back_off(board, known, known.again_at)
         return []
     if item.id in board.restored:
         return []  # at its end in this run already
@@ -32,10 +34,13 @@ def on_read(board: Board, event: ItemRead, now: float) -> list[Command]:
     if work.state in (State.FAILED, State.SAVED):
         commands.append(board.move(work, Move.RERUN, now))
     _claim_uploads(board, work, event)
+    if left < 1:
+        words = f"attempted {work.attempt} times, which is as often as it may be without being asked for"
+        return [*commands, *fail(board, work, Failure("exhausted", words, retryable=True), now)]
     if work.state is State.BACKING_OFF:
-        back_off(board, work, now)
+        queue.back_off(board, work, now)
     else:
-        make_ready(board, work)
+        queue.make_ready(board, work)
     return commands
 
 
@@ -73,6 +78,7 @@ def on_restored(board: Board, event: ItemRestored, now: float) -> list[Command]:
         is_from_manifest=False,
         hashes=event.hashes,
         sent_at=event.sent_at,
+        service_offset_s=event.service_offset_s,
         prediction_id=event.prediction_id,
         created_at=event.sent_at if event.prediction_id else None,
         running_at=event.sent_at,
@@ -87,6 +93,8 @@ def on_restored(board: Board, event: ItemRestored, now: float) -> list[Command]:
     match work.state:
         case State.SUBMITTING:
             return doubts.enter(board, work, now)
+        case State.HELD if doubts.can_be_told(board, work, now):
+            return doubts.enter(board, work, now)
         case State.IN_DOUBT:
             board.doubtful[work.item.id] = None
             return doubts.resume(board, work, now)
@@ -100,27 +108,6 @@ def on_restored(board: Board, event: ItemRestored, now: float) -> list[Command]:
             return []
 
 
-def make_ready(board: Board, work: Work, *, first: bool = False) -> None:
-    """Queue an item that may be created, or that can be as soon as its files are uploaded."""
-    if not work.is_from_manifest:
-        return  # its local files are not known until its row is met
-    if not board.is_uploaded(work):
-        board.unprepared[work.item.id] = None
-        _want_uploads(board, work)
-    elif first:
-        board.prepared.appendleft(work.item.id)
-    else:
-        board.prepared.append(work.item.id)
-
-
-def back_off(board: Board, work: Work, until: float) -> None:
-    """Queue an item that may be created again at `until`, once its row of the manifest was met."""
-    work.again_at = until
-    if work.is_from_manifest:
-        board.backing_off[work.item.id] = until
-        _want_uploads(board, work)
-
-
 def _claim_uploads(board: Board, work: Work, event: ItemRead) -> None:
     """Say which contents an item needs, and take over where they are already."""
     for file in event.item.files.values():
@@ -128,24 +115,3 @@ def _claim_uploads(board: Board, work: Work, event: ItemRead) -> None:
         upload.users.add(work.item.id)
         if upload.url is None:
             upload.url = event.uploaded.get(file.sha256)
-
-
-def _want_uploads(board: Board, work: Work) -> None:
-    """Ask for what is missing; an item in flight may never need it."""
-    for file in work.item.files.values():
-        upload = board.uploads[file.sha256]
-        if upload.url is None and not upload.is_under_way:
-            board.wanted_uploads[file.sha256] = None
-
-
-def uploaded(board: Board, sha256: str, url: str, expires_at: float) -> list[Command]:
-    """A content is at the service: the items that waited for it may be created."""
-    upload = board.uploads[sha256]
-    upload.is_under_way, upload.url, upload.failure_count = False, url, 0
-    for item_id in [item_id for item_id in board.unprepared if item_id in upload.users]:
-        if board.is_uploaded(board.works[item_id]):
-            board.unprepared.pop(item_id)
-            board.prepared.append(item_id)
-    if not upload.users:
-        board.uploads.pop(sha256)
-    return [KeepUpload(sha256, url, expires_at)]

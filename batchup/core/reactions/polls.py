@@ -6,14 +6,14 @@ from batchup.core.board import Board
 from batchup.core.items import Failure
 from batchup.core.messages import Command, Note, Poll, Problem, Seen
 from batchup.core.polling import sight
-from batchup.core.reactions import intake, saving
+from batchup.core.reactions import queue, saving
 from batchup.core.reactions.ending import end, fail, weigh
 from batchup.core.retry import COST_TRANSIENT, backoff_s
 from batchup.core.states import Move, State
 from batchup.core.verdicts import Verdict
 from batchup.core.wire import ONE_MORE
 from batchup.core.work import Work
-from batchup.errors import Unavailable
+from batchup.errors import ConfigProblem, Unavailable
 
 YOUNG_S = 120.0  # a prediction not found this soon after its create may only be late to appear
 GONE_EVERY_S = 200.0  # three looks over ten minutes
@@ -47,10 +47,18 @@ def on_seen(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
     if seen.failure is not None:
         return _on_failure(board, work, seen.failure, now)
     if not seen.urls:
-        return fail(
-            board, work, Failure("no_output", "the prediction succeeded without an output address"), now
-        )
-    return _succeed(board, work, seen.urls, now)
+        failure = Failure("no_output", "the prediction succeeded without an output address")
+        return fail(board, work, failure, now) + _without_cost(board, seen)
+    return _succeed(board, work, seen.urls, now) + _without_cost(board, seen)
+
+
+def _without_cost(board: Board, seen: Seen) -> list[Command]:
+    """End a run that may spend so much only and is not told what it spends."""
+    if board.policy.max_spend is None or seen.cost_usd is not None:
+        return []
+    words = f"max_spend cannot be kept: the service does not tell what prediction {seen.prediction_id} cost"
+    remedy = "Take `max_spend` out of `[limits]`, and bound the run with --limit instead."
+    return end(board, ConfigProblem(words, remedy=remedy))
 
 
 def _on_running(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
@@ -60,7 +68,8 @@ def _on_running(board: Board, work: Work, seen: Seen, now: float) -> list[Comman
         return saving.leave(board, work, now, Failure("no_address", "the service shows no output again"))
     commands = _mark_overdue(board, work, now)
     board.plan_poll(work, now)
-    if seen.unknown_word is not None:
+    if seen.unknown_word is not None and seen.unknown_word not in board.unknown_words:
+        board.unknown_words.add(seen.unknown_word)
         fields = {"item": work.item.id, "word": seen.unknown_word}
         commands.append(Note("unknown_status", "warning", fields))
     return commands
@@ -111,7 +120,7 @@ def _on_failure(board: Board, work: Work, failure: Failure, now: float) -> list[
         return fail(board, work, failure, now)
     wait = board.budget.take(COST_TRANSIENT, now) + backoff_s(work.attempt, board.rng)
     keep = board.move(work, Move.BACK_OFF, now, failure=failure, settled_at=now, cost_usd=work.cost_usd)
-    intake.back_off(board, work, now + wait)
+    queue.back_off(board, work, now + wait)
     fields = {"item": work.item.id, "attempt": work.attempt, "why": failure.message}
     return [keep, Note("attempt_failed", "warning", fields)]
 

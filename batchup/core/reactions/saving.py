@@ -1,7 +1,6 @@
 """Outputs on their way to the disk: paid already, so never given up for good while they can be fetched."""
 
 from batchup.core.board import Board
-from batchup.core.choice import is_leaving
 from batchup.core.items import Failure
 from batchup.core.messages import Command, Download, Downloaded, DownloadFailed
 from batchup.core.reactions.ending import drop, fail, tell
@@ -31,7 +30,7 @@ def on_download_failed(board: Board, event: DownloadFailed, now: float) -> list[
     """Try again, ask for a fresh address, or leave the output to the next run."""
     board.saving.discard(event.item_id)
     work = board.works[event.item_id]
-    if is_leaving(board, now):
+    if board.is_leaving(now):
         return []
     if event.is_gone:
         return _on_gone(board, work, event.failure, now)

@@ -11,7 +11,7 @@ from batchup.core.messages import (
     Uploaded,
     UploadFailed,
 )
-from batchup.core.reactions import intake
+from batchup.core.reactions import queue
 from batchup.core.reactions.ending import fail, weigh
 from batchup.core.retry import backoff_s
 from batchup.core.verdicts import Verdict
@@ -51,7 +51,7 @@ def on_answer(board: Board, request: Presign, answer: Presigned | Problem, now: 
 def on_uploaded(board: Board, event: Uploaded, now: float) -> list[Command]:
     """The bytes are there."""
     board.budget.give(now)
-    return intake.uploaded(board, event.sha256, event.url, event.expires_at)
+    return queue.uploaded(board, event.sha256, event.url, event.expires_at)
 
 
 def on_upload_failed(board: Board, event: UploadFailed, now: float) -> list[Command]:

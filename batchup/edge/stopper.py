@@ -1,0 +1,26 @@
+"""How a run is asked to stop, by a signal or by whoever left its stream."""
+
+import signal
+from dataclasses import dataclass
+
+from batchup.edge.pool import Pool
+
+
+@dataclass(slots=True)
+class Stopper:
+    """A stop that may come before the pool runs, and the signal that asked for it."""
+
+    pool: Pool | None = None
+    number: signal.Signals | None = None
+    is_asked: bool = False
+
+    def leave(self, number: signal.Signals | None = None) -> None:
+        """Create nothing more, finish the open create and running downloads."""
+        self.number, self.is_asked = number, True
+        if self.pool is not None:
+            self.pool.stop("signal")
+
+    def abort(self, _number: signal.Signals | None = None) -> None:
+        """Drop the downloads too."""
+        if self.pool is not None:
+            self.pool.abort()

@@ -1,0 +1,34 @@
+"""The lock of an output folder: one run at a time, and whoever only looks is in nobody's way."""
+
+import fcntl
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from batchup.edge.lock import NAME, RunLock, is_held
+from batchup.errors import Locked
+
+
+def test_a_lock_is_seen_while_it_is_held(tmp_path: Path) -> None:
+    """Looking tells whether a run holds the folder, before, during and after it."""
+    seen = [is_held(tmp_path)]
+    with RunLock(tmp_path, "r"):
+        seen.append(is_held(tmp_path))
+        with pytest.raises(Locked, match="run r"), RunLock(tmp_path, "other"):
+            pass
+        seen.append(is_held(tmp_path))
+    assert [*seen, is_held(tmp_path)] == [False, True, True, False]
+    assert is_held(tmp_path / NAME)  # it cannot be known there
+
+
+def test_whoever_looks_does_not_turn_a_run_away(tmp_path: Path) -> None:
+    """A run that starts in the instant in which somebody looks tries a second time."""
+    file = os.open(tmp_path / NAME, os.O_RDWR | os.O_CREAT, 0o644)
+    fcntl.flock(file, fcntl.LOCK_SH)
+    timer = threading.Timer(0.01, os.close, [file])
+    timer.start()
+    with RunLock(tmp_path, "r"):
+        assert is_held(tmp_path)
+    timer.join()

@@ -1,0 +1,300 @@
+"""The loop where something goes wrong in it: a bug in one item, a caller's function, a write that fails."""
+
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from random import Random
+from socket import socket
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from edge.servers import answer, serving
+
+from batchup.core.batch import Batch
+from batchup.core.board import Board
+from batchup.core.items import Item, LocalFile, Outcome, SavedFile
+from batchup.core.messages import Event, ItemRead, ItemRestored, Keep, ManifestEnded, Note, Put
+from batchup.core.policy import Policy
+from batchup.core.states import State
+from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.client import Client
+from batchup.edge.clock import Clock
+from batchup.edge.ledger import Ledger
+from batchup.edge.limits import Gate, Unlimited, hold_s
+from batchup.edge.outputs import Outputs
+from batchup.edge.pool import Pool, Tools
+from batchup.edge.put import Uploader
+from batchup.errors import InternalProblem
+from batchup.settings.units import Rate
+
+pytestmark = pytest.mark.anyio
+URL = "https://cdn.example/{}.png"
+CREATED = answer("200 OK", b'{"status": "success", "predictionID": "p1"}')
+
+
+class Ear:
+    """Keeps what the pool tells; deaf, it raises instead."""
+
+    def __init__(self) -> None:
+        self.notes: list[Note] = []
+        self.outcomes: list[Outcome] = []
+        self.is_deaf = False
+
+    def note(self, note: Note) -> None:
+        """Keep a note."""
+        self.notes.append(note)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Keep an outcome."""
+        if self.is_deaf:
+            raise LookupError("what is this?")
+        self.outcomes.append(outcome)
+
+
+class Buggy(Outputs):
+    """Outputs with a bug that some items meet."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, max_pixels=100, allow_private=True)
+        self.bugs: frozenset[str] = frozenset()
+        self.may_save = anyio.Event()
+
+    async def save(self, item_id: str, urls: Sequence[str], *, is_twin: bool) -> tuple[SavedFile, ...]:
+        """Save nothing, or meet the bug."""
+        if item_id in self.bugs:
+            raise ZeroDivisionError(item_id)
+        await self.may_save.wait()
+        return (SavedFile(f"images/{item_id}.png", 1, "ab" * 32, 1, 1, urls[0]),)
+
+
+class BuggyUploader(Uploader):
+    """An uploader that is one bug."""
+
+    async def put(self, command: Put) -> Any:
+        """Meet the bug."""
+        raise ZeroDivisionError
+
+
+class Bench:
+    """A pool with a checkpoint whose next writes fail as often as it is told."""
+
+    def __init__(self, pool: Pool, ear: Ear, outputs: Buggy) -> None:
+        self.pool, self.ear, self.outputs = pool, ear, outputs
+        self.checkpoint = pool.tools.checkpoint
+        self.failures_to_come = 0
+        self.checkpoint.db.create_function("fails", 0, self._fails)
+        self.checkpoint.db.execute(
+            "CREATE TEMP TRIGGER broken BEFORE UPDATE ON items WHEN fails()"
+            " BEGIN SELECT RAISE(ABORT, 'the disk does not take it'); END"
+        )
+
+    def _fails(self) -> bool:
+        self.failures_to_come -= 1
+        return self.failures_to_come >= 0
+
+    def left(self, *ids: str) -> list[ItemRestored]:
+        """Write down items whose outputs an earlier run has left to be fetched."""
+        for id_ in ids:
+            one, urls = item(id_), (URL.format(id_),)
+            sent = {"attempt": 1, "hashes": {}, "sent_at": 1.0}
+            accepted = {"prediction_id": f"p-{id_}", "created_at": 2.0}
+            self.checkpoint.keep([Keep(one, State.READY, State.SUBMITTING, sent)])
+            self.checkpoint.keep([Keep(one, State.SUBMITTING, State.IN_FLIGHT, accepted)])
+            self.checkpoint.keep([Keep(one, State.IN_FLIGHT, State.SUCCEEDED, {"urls": urls})])
+        return self.checkpoint.unsettled()
+
+    async def run(self, restored: Sequence[Event] = (), *items: Item, may_wait: bool = False) -> None:
+        """Run the pool with these items to its end; downloads wait to be let go if they may."""
+
+        async def read() -> None:
+            for one in items:
+                self.pool.feed(ItemRead(one))
+            self.pool.feed(ManifestEnded())
+
+        with anyio.fail_after(20):
+            if not may_wait:
+                self.outputs.may_save.set()
+            await self.pool.run(restored, read)
+
+    def kept(self, id_: str) -> tuple[str, str | None]:
+        """Return an item's state and prediction on disk."""
+        query = "SELECT state, prediction_id FROM items WHERE id = ?"
+        state, prediction = self.checkpoint.db.execute(query, (id_,)).fetchone()
+        return state, prediction
+
+
+def item(id_: str, **files: LocalFile) -> Item:
+    given = {"image": f"https://example.com/{id_}.jpg", **{name: file.path for name, file in files.items()}}
+    return Item(id_, 1, given, files, "01" * 32)
+
+
+@asynccontextmanager
+async def bench(
+    folder: Path, url: str = "http://127.0.0.1:9/", uploader: type[Uploader] = Uploader
+) -> AsyncIterator[Bench]:
+    async with AsyncExitStack() as stack:
+        clock, ear = Clock(), Ear()
+        outputs = Buggy(folder)
+        client = Client(url, key="k", auth="bearer", timeout_s=10.0)
+        tools = Tools(
+            clock=clock,
+            gate=Unlimited(),
+            client=await stack.enter_async_context(client),
+            uploader=await stack.enter_async_context(uploader(timeout_s=5.0, stall_s=5.0)),
+            outputs=outputs,
+            checkpoint=stack.enter_context(Checkpoint(folder / "checkpoint.db", clock.calendar, {})),
+            model="each-upscaler",
+            download_count=4,
+        )
+        board = Board(Policy(requests_per_s=None, max_attempts=1), clock.calendar, Random(0))
+        yield Bench(Pool(Batch(board), tools, ear), ear, outputs)
+
+
+async def test_a_bug_in_one_item_is_not_the_runs(tmp_path: Path) -> None:
+    """An item that meets a bug is left with its reason, the others are saved, the log gets the trace."""
+    async with bench(tmp_path) as it:
+        it.outputs.bugs = frozenset({"b"})
+        await it.run(it.left("a", "b", "c"))
+    ends = {outcome.id: outcome.state for outcome in it.ear.outcomes}
+    assert ends == {"a": "saved", "b": "outstanding", "c": "saved"}
+    (failure,) = (outcome.failure for outcome in it.ear.outcomes if outcome.failure)
+    (note,) = (note for note in it.ear.notes if note.event == "bug")
+    assert (failure.kind, note.level, note.fields["item"]) == ("internal", "error", "b")
+    assert "ZeroDivisionError" in note.fields["trace"]
+    assert it.pool.error is None
+
+
+@pytest.mark.parametrize("count", [4, 5])
+async def test_a_bug_in_many_items_is_the_runs(tmp_path: Path, count: int) -> None:
+    """The fifth item with a bug ends the run: what is paid for and cannot be saved is not bought on."""
+    ids = [f"i{k}" for k in range(count)]
+    async with bench(tmp_path) as it:
+        it.outputs.bugs = frozenset(ids)
+        await it.run(it.left(*ids))
+    assert isinstance(it.pool.error, InternalProblem) is (count == 5)
+
+
+async def test_a_bug_in_an_upload_fails_its_item(tmp_path: Path) -> None:
+    """A bug while uploading fails the item that needs the file; nothing was bought for it."""
+    place = b'{"presigned_url": "http://127.0.0.1:9/x", "public_url": "https://cdn.example/x"}'
+    file = LocalFile(str(tmp_path / "a.jpg"), "cd" * 32, 3, "image/jpeg")
+    with serving(answer("200 OK", place)) as server:
+        async with bench(tmp_path, server.url, BuggyUploader) as it:
+            await it.run((), item("a", mask=file))
+    assert [(outcome.id, outcome.state) for outcome in it.ear.outcomes] == [("a", "failed")]
+    assert "ZeroDivisionError" in it.ear.notes[0].fields["why"]
+
+
+async def test_a_caller_that_raises_ends_the_run_in_order(tmp_path: Path) -> None:
+    """What a caller's function raises is told as the run's problem, and what was saved stays saved."""
+    async with bench(tmp_path) as it:
+        it.ear.is_deaf = True
+        await it.run(it.left("a"))
+        assert it.kept("a")[0] == "saved"
+    assert isinstance(it.pool.error, InternalProblem)
+    assert isinstance(it.pool.error.__cause__, LookupError)
+
+
+@asynccontextmanager
+async def asked(folder: Path) -> AsyncIterator[tuple[Bench, Callable[[], None]]]:
+    """Run a pool, with an output "b" held up, until a create for "a" is on the wire; give what answers it."""
+    arrived, go = threading.Event(), threading.Event()
+
+    def behave(connection: socket, request: bytes) -> bool:
+        arrived.set()
+        go.wait(10)
+        return CREATED(connection, request)
+
+    with serving(behave) as server:
+        async with bench(folder, server.url) as it, anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(it.run, it.left("b"), item("a"), may_wait=True))
+            await anyio.to_thread.run_sync(arrived.wait, 10)
+            yield it, go.set
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait for what a server's answer brings about, five seconds at most."""
+    for _ in range(500):
+        if is_so():
+            return
+        await anyio.sleep(0.01)
+    pytest.fail("it did not come about")
+
+
+async def test_a_bought_id_is_written_at_the_second_try(tmp_path: Path) -> None:
+    """A write that fails once loses no prediction: the id is tried again at once, and the run goes on."""
+    async with asked(tmp_path) as (it, answer_it):
+        it.failures_to_come = 1
+        answer_it()
+        await until(lambda: it.kept("a") != ("submitting", None))
+        assert (it.kept("a"), it.pool.error) == (("in_flight", "p1"), None)
+        it.pool.stop("signal")
+        it.outputs.may_save.set()
+    assert [note.event for note in it.ear.notes] == ["created"]
+
+
+async def test_a_bought_id_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """Where the disk takes it neither time, the id is in the log, and the next run looks the item up."""
+    async with asked(tmp_path) as (it, answer_it):
+        it.failures_to_come = 2
+        answer_it()
+        await until(lambda: it.pool.error is not None)
+        assert it.kept("a") == ("submitting", None)
+    (note,) = it.ear.notes
+    assert (note.event, note.level) == ("not_recorded", "error")
+    assert note.fields == {"item": "a", "attempt": 1, "prediction_id": "p1"}
+
+
+async def test_a_failed_write_does_not_stop_what_was_bought_from_being_written(tmp_path: Path) -> None:
+    """After another write has failed, the open create is heard out, and its id is on disk."""
+    async with asked(tmp_path) as (it, answer_it):
+        it.failures_to_come = 1
+        it.outputs.may_save.set()
+        await until(lambda: it.pool.error is not None)
+        answer_it()
+        await until(lambda: it.kept("a") != ("submitting", None))
+        assert it.kept("a") == ("in_flight", "p1")
+        assert it.kept("b")[0] == "succeeded"
+
+
+async def test_a_slow_commit_lengthens_the_lease(tmp_path: Path) -> None:
+    """A request that a slow disk held up has its whole timeout from when it really goes out."""
+    rate, arrived, looked = Rate(1, 60.0), threading.Event(), threading.Event()
+    ledger = Ledger(Path(":memory:"), now=0.0, hold_s=0.0)
+
+    def behave(connection: socket, request: bytes) -> bool:
+        arrived.set()
+        looked.wait(10)
+        return CREATED(connection, request)
+
+    with serving(behave) as server:
+        async with bench(tmp_path, server.url) as it, anyio.create_task_group() as tasks:
+            clock = it.pool.tools.clock
+            it.pool.tools.gate = Gate(rate, ledger, 10.0)
+            it.checkpoint.db.create_function("dawdles", 0, lambda: time.sleep(0.3))
+            it.checkpoint.db.execute(
+                "CREATE TEMP TRIGGER slow BEFORE INSERT ON items BEGIN SELECT dawdles(); END"
+            )
+            began_at = clock.monotonic()
+            tasks.start_soon(partial(it.run, [], item("a")))
+            await anyio.to_thread.run_sync(arrived.wait, 10)
+            found = ledger.next_return(clock.monotonic())
+            looked.set()
+            it.pool.stop("signal")
+    ledger.close()
+    assert found is not None
+    assert found >= began_at + 0.3 + hold_s(rate, 10.0)
+
+
+async def test_a_stop_after_the_end_is_nothing(tmp_path: Path) -> None:
+    """A signal that comes when the pool has just ended finds nothing to leave."""
+    async with bench(tmp_path) as it:
+        await it.run()
+        it.pool.stop("signal")
+        it.pool.abort()
+    assert it.pool.error is None
