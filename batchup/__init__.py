@@ -33,6 +33,13 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for, when it is: aiohttp alone takes longer than `batchup -h` should."""
+    if name == "errors":
+        return import_module("batchup.errors")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Offer what is there to whoever completes names."""
+    return sorted([*globals(), *_HOMES, "errors"])

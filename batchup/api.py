@@ -6,11 +6,13 @@
 import asyncio
 import math
 import secrets
+import signal
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypedDict, Unpack
 
 import anyio
@@ -118,7 +120,7 @@ async def _signals(stopper: Stopper, options: RunOptions) -> AsyncIterator[None]
         return
     problem: BatchupError | None = None
     async with anyio.create_task_group() as tasks:
-        await tasks.start(watch_signals, stopper.leave, stopper.abort)
+        await tasks.start(watch_signals, partial(_leave, stopper, options), stopper.abort)
         try:
             yield
         except BatchupError as error:
@@ -126,6 +128,11 @@ async def _signals(stopper: Stopper, options: RunOptions) -> AsyncIterator[None]
         tasks.cancel_scope.cancel()
     if problem is not None:
         raise problem
+
+
+def _leave(stopper: Stopper, options: RunOptions, number: signal.Signals) -> None:
+    options.printer.say("stopping: the open create and running downloads finish (again: drop the downloads)")
+    stopper.leave(number)
 
 
 def read_manifest_head(job: Job) -> None:

@@ -8,6 +8,7 @@ import click
 
 from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG, JOB_FILE
+from batchup.errors import ConfigProblem
 from batchup.job import Job
 
 SHOWN = 20
@@ -20,7 +21,8 @@ SHOWN = 20
 def command(job: Path, *, manifest: str | None, debug: bool) -> None:
     """Validate JOB and every row of its manifest, and say how many items a run would have.
 
-    Sends nothing and spends nothing. Exits with 0 when all is well, with 3 when rows would be rejected.
+    Sends nothing and spends nothing. Exits with 0 when all is well, with 3 when rows would be rejected
+    or the key is missing.
     """
     with problems_end_the_command(debug=debug):
         overrides: dict[str, object] = {} if manifest is None else {"manifest": manifest}
@@ -41,11 +43,22 @@ def _check(job: Job) -> int:
         else:
             counts["rejected"] += 1
             if counts["rejected"] <= SHOWN:
-                sys.stderr.write(f"{draft.message}\n")
+                click.echo(draft.message, err=True)
     if counts["rejected"] > SHOWN:
-        sys.stderr.write(f"... and {counts['rejected'] - SHOWN} more\n")
-    sys.stdout.write(
+        click.echo(f"... and {counts['rejected'] - SHOWN} more", err=True)
+    click.echo(
         f"{job.name}: {counts['items']} items, {counts['rejected']} rejected rows,"
-        f" {counts['duplicates']} duplicate rows\n"
+        f" {counts['duplicates']} duplicate rows"
     )
-    return counts["rejected"]
+    return counts["rejected"] + _count_missing_key(job)
+
+
+def _count_missing_key(job: Job) -> int:
+    from batchup.edge.secret import read_key  # noqa: PLC0415 -h stays quick
+
+    try:
+        read_key(job.service)
+    except ConfigProblem as problem:
+        click.echo(problem.message, err=True)
+        return 1
+    return 0

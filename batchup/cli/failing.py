@@ -1,12 +1,13 @@
 """How a command ends when it cannot go on: one sentence what is wrong, one what to do, and the exit code."""
 
+import errno
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from batchup.edge.progress import printable
-from batchup.errors import BatchupError, InternalProblem
+from batchup.errors import BatchupError, DiskProblem, InternalProblem
 
 
 @contextmanager
@@ -19,6 +20,11 @@ def problems_end_the_command(*, debug: bool = False) -> Iterator[None]:
             traceback.print_exc()
         explain(problem)
         sys.exit(problem.exit_code)
+    except OSError as error:
+        if debug or error.errno == errno.EPIPE:
+            raise  # click ends quietly when nobody reads any more
+        explain(DiskProblem(f"{error.filename or 'standard output'}: {error.strerror}"))
+        sys.exit(DiskProblem.exit_code)
     except Exception as bug:
         if debug:
             raise

@@ -27,7 +27,7 @@ def command(job: Path, *, as_json: bool, debug: bool) -> None:
         folder = Job.load(job).output.dir
         status, text = _read(folder / NAME, job)
         now = status.now
-        sys.stdout.write(text + "\n" if as_json else _words(status, job, folder))
+        click.echo(text if as_json else _words(status, job, folder))
     sys.exit(3 if now.failed or now.held or now.in_doubt or now.rejected else 0)
 
 
@@ -49,4 +49,4 @@ def _words(status: Status, job: Path, folder: Path) -> str:
         how = f"cut off; `batchup run {job}` continues"
     else:
         how = "running"
-    return f"{status.job}: {how}, as of {status.written_at}\n{describe(status.now)}\n"
+    return f"{status.job}: {how}, as of {status.written_at}\n{describe(status.now)}"

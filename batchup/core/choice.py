@@ -44,10 +44,10 @@ def can_create_ever(board: Board, now: float) -> bool:
 
 def is_finished(board: Board, now: float) -> bool:
     """Tell whether there is nothing left to do in this run."""
+    if board.is_leaving(now):
+        return not (board.open[Kind.CREATE] or board.saving)  # all else is free to repeat
     if sum(board.open.values()) or board.saving:
         return False
-    if board.is_leaving(now):
-        return True
     if any(upload.is_under_way for upload in board.uploads.values()):
         return False
     if board.running_count > board.overdue_count or board.awaits_address():

@@ -21,6 +21,12 @@ def claim(checkpoint: Checkpoint, job: Job) -> None:
     """
     facts = dict(checkpoint.db.execute("SELECT name, value FROM facts WHERE name IN ('service', 'model')"))
     has_items = checkpoint.db.execute("SELECT 1 FROM items LIMIT 1").fetchone() is not None
+    results = job.output.dir / "results.jsonl"
+    if not has_items and results.exists() and results.stat().st_size:
+        raise DataProblem(
+            f"{results} is there and the checkpoint beside it is empty: all of it would be bought again.",
+            remedy="Put checkpoint.db back, or remove the folder to start over.",
+        )
     service = _name_of(job.service.url)
     if has_items and facts.get("service", service) != service:
         raise DataProblem(

@@ -36,6 +36,7 @@ class Client:
     """The service's API over HTTP. `timeout_s` is in real seconds, for one whole exchange."""
 
     def __init__(self, url: str, *, key: str, auth: str, timeout_s: float, open_creates: int = 1) -> None:
+        self._key = key.encode()
         self._base = URL(url.rstrip("/") + "/")
         # With each request, not the session's: what a session sends always, it sends a proxy in clear.
         self._headers = {
@@ -84,7 +85,9 @@ class Client:
                 proxy=self._proxy,
                 middlewares=(_once(),),
             ) as response:
-                return Response(response.status, _headers(response), await _read(response))
+                # A service that repeats the key in its words would carry it into logs and mails.
+                body_read = (await _read(response)).replace(self._key, b"***")
+                return Response(response.status, _headers(response), body_read)
         except _UNSENT as error:
             return Silence(was_sent=False, message=_words(error))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:

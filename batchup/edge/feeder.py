@@ -166,7 +166,8 @@ def first_of_each_id(job: Job, maker: ItemMaker | None = None) -> Iterator[Draft
 
 def _first_of_its_id(job: Job, seen: Seen, draft: Draft) -> Draft | Reject:
     line, item_id = draft.line, draft.id
-    match seen.check(item_id, fingerprint(job.model, draft.input, {}), line):
+    places = {name: str(path) for name, path in draft.paths.items()}  # however they are spelled
+    match seen.check(item_id, fingerprint(job.model, {**draft.input, **places}, {}), line):
         case Duplicate(first):
             return Reject(line, item_id, "duplicate", f"Line {line}: {item_id} was on line {first} already.")
         case Conflict(first):

@@ -107,6 +107,8 @@ class ItemMaker:
                 status = os.fstat(file.fileno())
                 _check_file(name, path, status)
                 kind = content_type(path.name, file.read(_HEAD))
+                if not kind.startswith("image/"):
+                    raise _Refusal("unsupported_image", f'"{name}": {shown(path)} is not a picture')
                 mark = mark_of(status)
                 digest = self._contents.get(str(path), mark)
                 if digest is None:

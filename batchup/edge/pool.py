@@ -30,6 +30,7 @@ from batchup.core.messages import (
     KeepUpload,
     Listed,
     Note,
+    Poll,
     Put,
     Request,
     Sent,
@@ -222,6 +223,7 @@ class Pool:
             if isinstance(raw, wire.Response):
                 with self._or_fail():
                     self.tools.gate.answered(lease, self.tools.clock.monotonic())
+            self.observer.note(_exchanged(request, raw))
             # From here to the commit inside `feed` nothing is awaited.
             unix = self.tools.clock.calendar.to_unix(self.tools.clock.now())
             answer = wire.read(request, raw, unix)
@@ -331,3 +333,10 @@ def _bought(event: Event) -> Note | None:
             return Note("not_recorded", "error", fields)
         case _:
             return None
+
+
+def _exchanged(request: Request, raw: wire.Raw) -> Note:
+    """Describe an exchange for the log of whoever looks for a fault."""
+    came = {"status": raw.status} if isinstance(raw, wire.Response) else {"why": raw.message}
+    about = {"item": request.item_id} if isinstance(request, Create | Poll) else {}
+    return Note("request", "debug", {"kind": request.kind.value, **about, **came})

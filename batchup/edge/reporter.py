@@ -30,7 +30,7 @@ STATUS_EVERY_S: Final = 2.0
 SAID_OF_EACH: Final = 5  # notes of one kind that are printed; the log has them all
 
 _SAID: Final = {
-    "in_doubt": "{item}: the create was not answered; the service's list is asked whether it was accepted",
+    "in_doubt": "{item}: the create was not answered, so it may have been accepted",
     "overdue": "{item}: still running past its timeout; it is looked at ever more rarely",
     "unknown_status": '{item}: the service says "{word}", a status it does not document; taken as running',
     "absent": "{item}: was never created; it is sent again",

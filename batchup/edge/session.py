@@ -97,6 +97,10 @@ class Session:
             pool.on_change = feeder.wake
             stopper.pool = pool
             log.info("run_started", job=job.name, model=job.model)
+            if job.simulator is not None and job.simulator.speed != 1:
+                options.printer.say(
+                    f"simulated: its time runs {job.simulator.speed:g} times as fast; rates and ETA are in it"
+                )
             try:
                 await self._drive(pool, feeder, reporter, stopper)
             finally:

@@ -27,3 +27,26 @@ def test_another_model_waits_for_what_is_in_doubt(tmp_path: Path) -> None:
     refused = run(job)
     assert refused.code == 65
     assert "in doubt under each-upscaler" in refused.err
+
+
+def test_a_lost_checkpoint_is_not_bought_again(tmp_path: Path) -> None:
+    """Results without the checkpoint that knows them: a run would buy all of it again, so it refuses."""
+    rows(tmp_path / "rows.jsonl", *web("a"))
+    job = simulated(tmp_path, "rows.jsonl")
+    assert run(job).code == 0
+    (tmp_path / "job.out/checkpoint.db").unlink()
+    refused = run(job)
+    assert (refused.code, refused.summary["creates"]) == (65, 0)
+    assert "would be bought again" in refused.err
+
+
+def test_held_items_are_bought_again_on_request(tmp_path: Path) -> None:
+    """What an earlier run held stays so until a person says that it may be bought a second time."""
+    rows(tmp_path / "rows.jsonl", *web("a"))
+    hold = '[run]\non_in_doubt = "hold"'
+    job = simulated(tmp_path, "rows.jsonl", faults={"create_reset": 1}, more=hold)
+    assert run(job).summary["held"] == 1
+    job.write_text(job.read_text().replace("create_reset = 1", ""))
+    assert run(job).summary["held"] == 1
+    done = run(job, "--on-in-doubt", "resubmit")
+    assert (done.code, done.summary["saved"], done.summary["held"]) == (0, 1, 0)

@@ -238,3 +238,12 @@ class _unsent:  # noqa: N801 - reads as a word
 
     def __hash__(self) -> int:
         return hash(self.start)
+
+
+async def test_a_key_that_the_service_repeats_is_masked() -> None:
+    """Words of the service that hold the key come in without it, so that no log and no mail has it."""
+    with serving(answer("401 No", b'{"error": "invalid key smk_secret"}')) as server:
+        async with Client(server.url, key="smk_secret", auth="bearer", timeout_s=2) as client:
+            raw = await client.send(Call("GET", "prediction/x", {}), Kind.POLL)
+    assert isinstance(raw, Response)
+    assert raw.body == b'{"error": "invalid key ***"}'

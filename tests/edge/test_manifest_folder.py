@@ -140,3 +140,10 @@ def test_signs_of_a_pattern_in_real_names_are_names(tmp_path: Path) -> None:
     assert names(read(tmp_path / "job [1]", "in [2]")) == ["a.jpg"]
     touch(tmp_path, "job [1]/in/a.jpg")
     assert names(read(tmp_path / "job [1]", "in/*.jpg")) == ["a.jpg"]
+
+
+@pytest.mark.parametrize("manifest", [".", "**/*"])
+def test_outputs_of_another_job_are_no_new_pictures(tmp_path: Path, manifest: str) -> None:
+    """A folder that holds a checkpoint holds a job's outputs: they are passed over, by folder and glob."""
+    touch(tmp_path, "a.jpg", "other.out/checkpoint.db", "other.out/images/a.jpg.png")
+    assert [row.id for row in read(tmp_path, manifest)] == ["a.jpg"]

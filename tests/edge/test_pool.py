@@ -47,7 +47,8 @@ class Ear:
 
     def note(self, note: Note) -> None:
         """Keep a note."""
-        self.notes.append(note)
+        if note.level != "debug":
+            self.notes.append(note)
 
     def outcome(self, outcome: Outcome) -> None:
         """Keep an outcome."""

@@ -35,7 +35,9 @@ def enter(board: Board, work: Work, now: float, failure: Failure | None = None) 
 
 
 def can_be_told(board: Board, work: Work, now: float) -> bool:
-    """Tell whether the list may show by now what became of an item that an earlier run held."""
+    """Tell whether an item that an earlier run held need not stay so: by the list, or as a person chose."""
+    if board.policy.on_in_doubt == "resubmit":
+        return True
     is_recent = now - work.sent_at <= LOOK_BACK_S * board.calendar.speed
     return board.policy.on_in_doubt == "reconcile" and bool(work.hashes) and is_recent
 

@@ -4,6 +4,7 @@ import glob
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Self
 
@@ -56,7 +57,7 @@ def split_glob(manifest: str) -> tuple[Path, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Outputs:
-    """The job's own output folder, whose pictures must never be taken for new ones."""
+    """The output folders of this job and of others, whose pictures must never be taken for new ones."""
 
     folder: Path
     images: Path
@@ -67,12 +68,23 @@ class _Outputs:
         return cls(real, real / "images")
 
     def is_folder(self, path: Path) -> bool:
-        return path.resolve() in {self.folder, self.images}
+        return path.resolve() in {self.folder, self.images} or _is_output_folder(path)
 
     def has(self, path: Path, root: Path) -> bool:
-        real = path.resolve()
-        is_below = self.folder.is_relative_to(root.resolve())
-        return real.is_relative_to(self.folder if is_below else self.images)
+        real, top = path.resolve(), root.resolve()
+        if real.is_relative_to(self.folder if self.folder.is_relative_to(top) else self.images):
+            return True
+        return any(
+            _is_output_folder(folder)
+            for folder in real.parents
+            if folder != top and folder.is_relative_to(top)
+        )
+
+
+@lru_cache(maxsize=4096)
+def _is_output_folder(path: Path) -> bool:
+    """Whether a job has its outputs there."""
+    return (path / "checkpoint.db").is_file()
 
 
 def _rows(found: Iterator[str | OSError], parameter: str) -> Iterator[Row | Reject]:
