@@ -85,7 +85,7 @@ def test_a_choice_changes_nothing() -> None:
 
 
 def test_a_run_is_not_done_while_anything_is_under_way() -> None:
-    """An open request and a running download are waited for, even when the run leaves."""
+    """A running download is waited for, even when the run leaves."""
     bench = Bench()
     bench.end_manifest()
     bench.create(0.0)
@@ -94,6 +94,19 @@ def test_a_run_is_not_done_while_anything_is_under_way() -> None:
     assert bench.choose(60.0) == Wait(None)
     bench.batch.handle(Downloaded("i0", ()), 61.0)
     assert bench.choose(61.0) == Done()
+
+
+def test_leaving_waits_for_an_open_create_and_for_no_poll() -> None:
+    """On a stop a create is heard out, as it may be bought; what is free to repeat is dropped."""
+    polling = Bench()
+    polling.create(0.0)
+    polling.send(Poll, 60.0)
+    polling.batch.handle(Stop("signal"), 60.0)
+    assert polling.choose(60.0) == Done()
+    creating = Bench()
+    creating.send(Create, 0.0)
+    creating.batch.handle(Stop("signal"), 0.1)
+    assert creating.choose(0.1) == Wait(None)
 
 
 def test_a_backoff_is_waited_for() -> None:
