@@ -148,7 +148,7 @@ class Board:
         while self.polls:
             at, item_id = self.polls[0]
             work = self.works.get(item_id)
-            if work is not None and work.next_poll_at == at and not work.is_open and self._is_pollable(work):
+            if work is not None and work.next_poll_at == at and not work.is_open and work.is_pollable:
                 return work
             heapq.heappop(self.polls)
         return None
@@ -159,11 +159,7 @@ class Board:
 
     def awaits_address(self) -> bool:
         """Tell whether a paid item waits for a poll to tell where its output is."""
-        return any(work.state is State.SUCCEEDED and not work.urls for work in self.works.values())
-
-    @staticmethod
-    def _is_pollable(work: Work) -> bool:
-        return work.state is State.IN_FLIGHT or (work.state is State.SUCCEEDED and not work.urls)
+        return any(work.awaits_address for work in self.works.values())
 
     def doubts(self) -> Iterator[Work]:
         """Yield the items in doubt."""

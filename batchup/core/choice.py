@@ -86,7 +86,7 @@ def _presign(board: Board, now: float) -> Presign | None:
         return None
     under_way = sum(1 for upload in board.uploads.values() if upload.is_under_way)
     wanted = min(board.slots_free(now) + AHEAD_COUNT, MANY_UPLOADS)
-    if len(board.prepared) + under_way >= wanted or under_way >= MANY_UPLOADS:
+    if len(board.prepared) + under_way >= wanted:
         return None
     for sha256 in board.wanted_uploads:
         upload = board.uploads[sha256]

@@ -39,6 +39,16 @@ class Work:
     empty_listing_count: int = 0
     empty_at: float | None = None
 
+    @property
+    def awaits_address(self) -> bool:
+        """Whether it is paid, and a poll has to tell where its output is."""
+        return self.state is State.SUCCEEDED and not self.urls
+
+    @property
+    def is_pollable(self) -> bool:
+        """Whether a poll of it can show anything new."""
+        return self.state is State.IN_FLIGHT or self.awaits_address
+
     def next_attempt(self, attempt: int, hashes: Mapping[str, str], now: float, offset_s: float) -> Self:
         """Return the item as its create goes out: of earlier attempts only what counts them is left."""
         return type(self)(

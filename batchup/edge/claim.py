@@ -5,10 +5,11 @@ from urllib.parse import urlsplit
 
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.results import NAME as RESULTS
 from batchup.errors import DataProblem
 from batchup.job import Job
+from batchup.settings.hosts import is_loopback
 
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _SIMULATED: Final = "a simulator"
 _DOUBTFUL: Final = (State.SUBMITTING.value, State.IN_DOUBT.value, State.HELD.value)
 
@@ -21,7 +22,7 @@ def claim(checkpoint: Checkpoint, job: Job) -> None:
     """
     facts = dict(checkpoint.db.execute("SELECT name, value FROM facts WHERE name IN ('service', 'model')"))
     has_items = checkpoint.db.execute("SELECT 1 FROM items LIMIT 1").fetchone() is not None
-    results = job.output.dir / "results.jsonl"
+    results = job.output.dir / RESULTS
     if not has_items and results.exists() and results.stat().st_size:
         raise DataProblem(
             f"{results} is there and the checkpoint beside it is empty: all of it would be bought again.",
@@ -46,7 +47,7 @@ def claim(checkpoint: Checkpoint, job: Job) -> None:
 def _name_of(url: str) -> str:
     """Name a service; whatever answers on this machine is a simulator, at whichever port it is today."""
     host = urlsplit(url).hostname
-    return _SIMULATED if host is None or host in _LOOPBACK else url.rstrip("/")
+    return _SIMULATED if host is None or is_loopback(host) else url.rstrip("/")
 
 
 def _count_doubtful(checkpoint: Checkpoint) -> int:

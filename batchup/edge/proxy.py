@@ -5,8 +5,7 @@ from urllib.request import getproxies, proxy_bypass
 from yarl import URL
 
 from batchup.errors import ConfigProblem
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+from batchup.settings.hosts import is_loopback
 
 
 def proxy_for(url: URL) -> str | None:
@@ -15,7 +14,7 @@ def proxy_for(url: URL) -> str | None:
     Raises ConfigProblem for a kind of proxy that cannot be used.
     """
     host = url.host or ""
-    if host in _LOOPBACK or proxy_bypass(host):
+    if is_loopback(host) or proxy_bypass(host):
         return None
     proxy = getproxies().get(url.scheme)
     if not proxy:

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+NAME: Final = "checkpoint.db"
+
 APPLICATION_ID: Final = 0x62617475  # "batu"
 VERSION: Final = 1
 

@@ -33,6 +33,7 @@ from batchup.edge.rejects import Rejects
 from batchup.edge.reporter import Reporter
 from batchup.edge.runlog import NAME as LOG_NAME
 from batchup.edge.runlog import RunLog
+from batchup.edge.schema import NAME as CHECKPOINT
 from batchup.edge.service import leases_path, may_be_private, service_url
 from batchup.edge.stopper import Stopper
 from batchup.errors import BatchupError
@@ -127,7 +128,7 @@ class Session:
         )
         uploader = Uploader(timeout_s=UPLOAD_TIMEOUT_S, stall_s=STALL_S, on_changed=contents.forget)
         outputs = Outputs(job.output.dir, max_pixels=job.output.max_pixels, allow_private=may_be_private(job))
-        checkpoint = Checkpoint(job.output.dir / "checkpoint.db", clock.calendar, job.input)
+        checkpoint = Checkpoint(job.output.dir / CHECKPOINT, clock.calendar, job.input)
         return Tools(
             clock=clock,
             gate=gate,

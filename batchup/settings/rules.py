@@ -4,7 +4,6 @@ Every rule raises ValueError with the end of a sentence that says what to do.
 """
 
 import datetime as dt
-import ipaddress
 import math
 import re
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from batchup.settings.hosts import is_loopback
 from batchup.settings.nearest import did_you_mean
 
 _NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,100}")
@@ -115,15 +115,8 @@ def check_url(url: str) -> None:
         raise ValueError('expected an address such as "https://api.eachlabs.ai/v1", or "simulator"')
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("expected an address without user, query or fragment")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("use https: over plain http the key could be read on the way")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def check_key(key: str) -> None:

@@ -4,12 +4,12 @@ import glob
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Self
 
 from batchup.edge.manifest.media import is_image_name, is_unsendable_name
 from batchup.edge.manifest.rows import Reject, Row, is_utf8, read_id, shown
+from batchup.edge.schema import NAME as CHECKPOINT
 
 _GLOB_SIGNS = frozenset("*?[")
 
@@ -81,10 +81,9 @@ class _Outputs:
         )
 
 
-@lru_cache(maxsize=4096)
 def _is_output_folder(path: Path) -> bool:
     """Whether a job has its outputs there."""
-    return (path / "checkpoint.db").is_file()
+    return (path / CHECKPOINT).is_file()
 
 
 def _rows(found: Iterator[str | OSError], parameter: str) -> Iterator[Row | Reject]:
