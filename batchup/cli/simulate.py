@@ -6,13 +6,20 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 import msgspec
 
 from batchup.simulator.faults import FAULTS
-from batchup.simulator.settings import SimulatorSettings, parse_fault, parse_rate
+from batchup.simulator.settings import (
+    SimulatorSettings,
+    WebhookBody,
+    WebhookScheme,
+    parse_fault,
+    parse_length,
+    parse_rate,
+)
 
 _T = TypeVar("_T")
 
@@ -60,6 +67,57 @@ def _parsed(parse: Callable[[str], _T]) -> Callable[[click.Context, click.Parame
     callback=_parsed(parse_fault),
     help="What goes wrong in this share (0 to 1) of cases; may be repeated.",
 )
+@click.option(
+    "--listing-lag",
+    "listing_lag_s",
+    metavar="LENGTH",
+    default="0s",
+    show_default=True,
+    callback=_parsed(parse_length),
+    help="How far the list of executions is behind: it shows all as it was so long ago.",
+)
+@click.option(
+    "--list-output/--no-list-output",
+    default=True,
+    show_default=True,
+    help="Whether the list's rows have outputs.",
+)
+@click.option(
+    "--strangers",
+    "list_strangers",
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Other people's rows in the list: N that are younger than two mean durations.",
+)
+@click.option(
+    "--hold",
+    "hold_s",
+    metavar="LENGTH",
+    default="0s",
+    show_default=True,
+    callback=_parsed(parse_length),
+    help="How long a poll is held open while its prediction runs.",
+)
+@click.option(
+    "--webhook-scheme",
+    type=click.Choice(get_args(WebhookScheme)),
+    default="verbatim",
+    show_default=True,
+    help="How callbacks show that they know the secret: they say it, sign the body, or sign time and body.",
+)
+@click.option(
+    "--webhook-body",
+    type=click.Choice(get_args(WebhookBody)),
+    default="new",
+    show_default=True,
+    help="The callbacks' fields: today's, or those the service once had.",
+)
+@click.option(
+    "--balance", metavar="USD", type=float, help="Credit, beyond which a create is answered 402.  [no limit]"
+)
+@click.option("--cost", metavar="USD", type=float, help="Price of a prediction.  [the model's own]")
+@click.option("--key", help="The only key that is let in.  [any key]")
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),

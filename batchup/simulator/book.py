@@ -1,69 +1,53 @@
-"""The service's books: every prediction it has accepted; what one is like follows from the time alone."""
+"""The service's books: every prediction it has accepted, in the store; the newest are at hand in memory."""
 
+import asyncio
+import contextlib
 import hashlib
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 
 from batchup.simulator.clock import Clock
+from batchup.simulator.prediction import Input, Prediction
 from batchup.simulator.store import Store
-
-Input: TypeAlias = Mapping[str, Any]
 
 _FIELDS = (
     "number, id, model, input, content, created_at, duration_s, ended_at, fate, "
     "envelope, cost, image, is_checked"
 )
 
+# The list's word for a prediction at the instant ?3; see Prediction.listed_status.
+_WORD = (
+    "CASE WHEN ended_at <= ?3 THEN fate"
+    " WHEN ?3 - created_at < 0.05 * (ended_at - created_at) THEN 'created' ELSE 'starting' END"
+)
 
 _LATE_S = 2.0
 """How long before now an instant may lie that is asked about, in real seconds: a create may trickle in."""
 
+_AT_HAND = 10_000
+"""Predictions that are at hand in memory."""
+
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
-    """One accepted create; instants are wall seconds, `duration_s` service seconds, `cost` USD."""
+class Listed:
+    """Which predictions a list is about, and as of when; instants are wall seconds."""
 
-    number: int
-    id: str
-    model: str
-    input: Input
-    content: str
-    created_at: float
-    duration_s: float
-    ended_at: float
-    fate: str
-    """The status word it ends with: success, error or cancelled."""
-    envelope: Input | None
-    """The `output` of one that fails."""
-    cost: float
-    image: str | None
-    """Its image: the sha256 of one that is kept, or `drawn`; None where it is not known."""
-    is_checked: bool
-    """Whether its image has been looked at: only then is its fate final."""
-
-    def is_ended(self, now: float) -> bool:
-        """Tell whether it has stopped running."""
-        return now >= self.ended_at
-
-    def status(self, now: float) -> str:
-        """Return the service's word for it at this instant."""
-        if self.is_ended(now):
-            return self.fate
-        share = (now - self.created_at) / (self.ended_at - self.created_at)
-        return "created" if share < 0.05 else "starting" if share < 0.15 else "processing"
-
-    def ran_s(self, now: float) -> float:
-        """Return how long it ran, in service seconds: 0 until it has ended."""
-        return self.duration_s if self.is_ended(now) else 0.0
-
-    def billed(self, now: float) -> float:
-        """Return what it costs by now: nothing before it has ended well."""
-        return self.cost if self.status(now) == "success" else 0.0
+    start_at: float
+    """The first instant of creation."""
+    end_at: float
+    """The last instant of creation."""
+    then: float
+    """The instant as of which the list is."""
+    model: str | None
+    """None for any."""
+    words: Collection[str]
+    """The words of the list that their status may have then; none for any."""
 
 
 def content_hash(model: str, data: Input) -> str:
@@ -73,7 +57,7 @@ def content_hash(model: str, data: Input) -> str:
 
 
 class Book:
-    """All predictions, in the store; those that may still run are also in memory."""
+    """All predictions, in the store; those that may still run, and the newest, are also in memory."""
 
     def __init__(self, clock: Clock, store: Store) -> None:
         self._clock = clock
@@ -82,17 +66,23 @@ class Book:
         self._running = {row["id"]: row["ended_at"] for row in live}
         newest = store.row("SELECT max(number) AS number FROM predictions")
         self._count: int = (newest["number"] if newest else None) or 0
+        self._at_hand: dict[str, Prediction] = {}
+        self._cancels: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
 
     @property
     def next_number(self) -> int:
         """The number that the next accepted prediction gets, from 1."""
         return self._count + 1
 
-    def in_flight(self, at: float) -> int:
-        """Return how many have been created and have not ended at this instant."""
+    def running(self, at: float) -> list[str]:
+        """Return the ids of those that have been created and have not ended at this instant."""
         kept_at = at - _LATE_S
         self._running = {name: ended_at for name, ended_at in self._running.items() if ended_at > kept_at}
-        return sum(ended_at > at for ended_at in self._running.values())
+        return [name for name, ended_at in self._running.items() if ended_at > at]
+
+    def in_flight(self, at: float) -> int:
+        """Return how many have been created and have not ended at this instant."""
+        return len(self.running(at))
 
     def is_bought(self, content: str, now: float) -> bool:
         """Tell whether the same has been accepted before and has not ended badly."""
@@ -129,41 +119,72 @@ class Book:
         self._count += 1
         self._running[prediction.id] = prediction.ended_at
         self._insert(prediction)
-        return prediction
+        return self._keep_at_hand(prediction)
 
     def get(self, name: str) -> Prediction | None:
         """Return the prediction with this id, or None."""
-        row = self._store.row(f"SELECT {_FIELDS} FROM predictions WHERE id = ?", name)  # noqa: S608
-        return _prediction(row) if row else None
+        prediction = self._at_hand.get(name)
+        if prediction is None:
+            query = f"SELECT {_FIELDS}, seen_at FROM predictions WHERE id = ?"  # noqa: S608 - a constant
+            row = self._store.row(query, name)
+            prediction = self._keep_at_hand(_prediction(row)) if row else None
+        return prediction
 
-    def between(self, start_at: float, end_at: float, model: str | None) -> Iterator[Prediction]:
-        """Yield those created in this span, the newest first."""
-        query = f"SELECT {_FIELDS} FROM predictions WHERE created_at BETWEEN ? AND ?"  # noqa: S608
-        query += " AND (? IS NULL OR model = ?) ORDER BY created_at DESC, number DESC"
-        return map(_prediction, self._store.rows(query, start_at, end_at, model, model))
+    def listed(self, asked: Listed) -> Iterator[Prediction]:
+        """Yield those that are asked for, the newest first; read them before anything is entered."""
+        where, values = _where(asked)
+        query = f"SELECT {_FIELDS}, seen_at FROM predictions {where}"  # noqa: S608 - marks, no values
+        query += " ORDER BY created_at DESC, number DESC"
+        return map(_prediction, self._store.rows(query, *values))
+
+    def count(self, asked: Listed, most: int) -> int:
+        """Return how many are asked for, and `most` where there are more."""
+        where, values = _where(asked)
+        query = f"SELECT count(*) AS n FROM (SELECT 1 FROM predictions {where} LIMIT {most})"  # noqa: S608
+        row = self._store.row(query, *values)
+        return int(row["n"]) if row else 0
 
     def checked(self, prediction: Prediction, image: str | None, envelope: Input | None) -> Prediction:
         """Enter what came of its image: which it is, or the failure's envelope; a fate once told stays."""
-        query = "UPDATE predictions SET image = ?, envelope = ?, fate = ?, is_checked = 1 WHERE id = ?"
+        known = self.get(prediction.id) or prediction
+        if known.is_checked:
+            return known
         fate = "error" if envelope else "success"
-        packed = msgspec.json.encode(envelope).decode() if envelope else None
-        self._store.write(query + " AND is_checked = 0", image, packed, fate, prediction.id)
-        return self.get(prediction.id) or prediction
+        query = "UPDATE predictions SET image = ?, envelope = ?, fate = ?, is_checked = 1 WHERE id = ?"
+        self._store.write(query, image, _packed(envelope), fate, known.id)
+        return self._keep_at_hand(replace(known, image=image, envelope=envelope, fate=fate, is_checked=True))
 
     def cancel(self, prediction: Prediction) -> Prediction:
         """End it now, unless it has ended."""
         now = self._clock.now()
+        if prediction.is_ended(now):
+            return prediction
         ran_s = self._clock.service(now - prediction.created_at)
         query = "UPDATE predictions SET fate = 'cancelled', envelope = NULL, is_checked = 1"
-        query += ", ended_at = ?, duration_s = ? WHERE id = ? AND ended_at > ?"
-        self._store.write(query, now, ran_s, prediction.id, now)
+        self._store.write(query + ", ended_at = ?, duration_s = ? WHERE id = ?", now, ran_s, prediction.id)
         self._running.pop(prediction.id, None)
+        if (event := self._cancels.get(prediction.id)) is not None:
+            event.set()
+        ended = replace(prediction, ended_at=now, duration_s=ran_s, fate="cancelled")
+        return self._keep_at_hand(replace(ended, envelope=None, is_checked=True))
+
+    async def wait(self, prediction: Prediction, until_at: float) -> Prediction:
+        """Wait until it has ended or the instant has come, and return it as it is then."""
+        cancelled = self._cancels.setdefault(prediction.id, asyncio.Event())
+        until_at = min(until_at, prediction.ended_at)
+        while not cancelled.is_set() and (left_s := until_at - self._clock.now()) > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(cancelled.wait(), left_s)
         return self.get(prediction.id) or prediction
 
     def seen(self, prediction: Prediction) -> None:
         """Note that an answer has told its end; the first time counts."""
+        if prediction.is_seen:
+            return
         query = "UPDATE predictions SET seen_at = ? WHERE id = ? AND seen_at IS NULL"
         self._store.write(query, self._clock.now(), prediction.id)
+        if prediction.id in self._at_hand:
+            self._keep_at_hand(replace(self._at_hand[prediction.id], is_seen=True))
 
     def reserved(self, at: float) -> float:
         """Return the cost in USD of what is in flight."""
@@ -186,15 +207,34 @@ class Book:
         row = self._store.row(query, at)
         return round((row["usd"] if row else None) or 0.0, 9)
 
+    def _keep_at_hand(self, prediction: Prediction) -> Prediction:
+        self._at_hand[prediction.id] = prediction
+        if len(self._at_hand) > _AT_HAND:
+            del self._at_hand[next(iter(self._at_hand))]
+        return prediction
+
     def _insert(self, p: Prediction) -> None:
         marks = ", ".join("?" * 13)
         self._store.write(
             f"INSERT INTO predictions ({_FIELDS}) VALUES ({marks})",  # noqa: S608 - both are constants
             *(p.number, p.id, p.model, msgspec.json.encode(p.input).decode(), p.content),
             *(p.created_at, p.duration_s, p.ended_at, p.fate),
-            msgspec.json.encode(p.envelope).decode() if p.envelope else None,
-            *(p.cost, p.image, p.is_checked),
+            *(_packed(p.envelope), p.cost, p.image, p.is_checked),
         )
+
+
+def _where(asked: Listed) -> tuple[str, list[Any]]:
+    values: list[Any] = [asked.start_at, asked.end_at, asked.then, asked.model, *asked.words]
+    # The instant is named in any case: a query takes all of its values or none.
+    where = "WHERE created_at BETWEEN ?1 AND ?2 AND ?3 IS NOT NULL AND (?4 IS NULL OR model = ?4)"
+    if asked.words:
+        marks = ", ".join(f"?{number + 5}" for number in range(len(asked.words)))
+        where += f" AND {_WORD} IN ({marks})"
+    return where, values
+
+
+def _packed(envelope: Input | None) -> str | None:
+    return msgspec.json.encode(envelope).decode() if envelope else None
 
 
 def _prediction(row: sqlite3.Row) -> Prediction:
@@ -202,4 +242,5 @@ def _prediction(row: sqlite3.Row) -> Prediction:
     values["input"] = msgspec.json.decode(values["input"])
     values["envelope"] = msgspec.json.decode(values["envelope"]) if values["envelope"] else None
     values["is_checked"] = bool(values["is_checked"])
+    values["is_seen"] = values.pop("seen_at") is not None
     return Prediction(**values)

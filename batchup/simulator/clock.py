@@ -1,6 +1,7 @@
 """The simulator's clock: wall time that advances with the event loop, a virtual one included."""
 
 import asyncio
+import functools
 import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -26,6 +27,10 @@ class Clock:
         """Return the real seconds that `service_s` of the service take."""
         return service_s / self.speed
 
+    async def sleep(self, service_s: float) -> None:
+        """Wait so many service seconds."""
+        await asyncio.sleep(self.real(service_s))
+
     def service(self, real_s: float) -> float:
         """Return the service seconds that pass in `real_s`."""
         return real_s * self.speed
@@ -46,4 +51,9 @@ def parse_rfc3339(text: str) -> float:
 
 def http_date(at: float) -> str:
     """Write an instant as a Date header."""
-    return format_datetime(datetime.fromtimestamp(int(at), UTC), usegmt=True)
+    return _http_date(int(at))
+
+
+@functools.lru_cache(maxsize=4)
+def _http_date(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second, UTC), usegmt=True)

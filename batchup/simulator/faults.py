@@ -38,6 +38,10 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "output_reset": "the connection drops on a download",
         "short_output": "a download has fewer bytes than its Content-Length says",
         "truncated_output": "a download is whole by its Content-Length, the image in it is not",
+        "webhook_late": "a callback comes 20 s of service time late",
+        "webhook_twice": "a callback comes twice",
+        "webhook_forged": "before the end comes one more callback, falsely signed, of another prediction",
+        "webhook_lost": "no callback comes",
     }
 )
 """Each switch's name and, in a line, what it does; its share is from 0 (never) to 1 (always)."""

@@ -7,7 +7,6 @@ import asyncio
 import base64
 import binascii
 import functools
-import ipaddress
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -15,10 +14,12 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import aiohttp
 
+from batchup.settings.hosts import is_loopback
 from batchup.simulator import pictures
-from batchup.simulator.book import Book, Prediction
+from batchup.simulator.book import Book
 from batchup.simulator.envelopes import input_not_loaded, input_too_large
 from batchup.simulator.models import catalogue
+from batchup.simulator.prediction import Prediction
 from batchup.simulator.settings import SimulatorSettings
 from batchup.simulator.store import Store
 from batchup.simulator.uploads import Uploads
@@ -125,8 +126,7 @@ class Inputs:
 
 def _is_loopback(address: str) -> bool:
     try:
-        host = urlsplit(address).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return is_loopback(urlsplit(address).hostname or "")
     except ValueError:
         return False
 

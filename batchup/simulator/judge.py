@@ -4,13 +4,11 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
+from batchup.simulator.arrival_log import ArrivalLog
 from batchup.simulator.clock import Clock
 from batchup.simulator.settings import SimulatorSettings
 from batchup.simulator.store import Store
 from batchup.simulator.window import Window
-
-_LOG_KEPT = 200_000
-"""Arrivals in the log; older ones are in the counters alone."""
 
 _TOTALS = (
     "requests",
@@ -20,6 +18,7 @@ _TOTALS = (
     "duplicate_creates",
     "throttled",
     "refused",
+    "webhooks",
 )
 
 _THROTTLED = 429
@@ -46,9 +45,9 @@ class Judge:
         self._limit = settings.rate_count
         self._counts: Counter[str] = Counter()
         self._counts.update({row["name"]: int(row["value"]) for row in store.rows("SELECT * FROM counters")})
+        self.log = ArrivalLog(store)
         period_s = clock.real(settings.rate_period_s)
-        recent = store.rows("SELECT at FROM arrivals WHERE at > ?", clock.now() - 3 * period_s)
-        self._window = Window(period_s, [row["at"] for row in recent])
+        self._window = Window(period_s, self.log.since(clock.now() - 3 * period_s))
 
     def arrive(self, at: float, route: str) -> Arrival:
         """Count a request that began to arrive at `at`."""
@@ -57,9 +56,9 @@ class Judge:
         self._counts["requests"] = number
         self._counts[f"route {route}"] += 1
         self._counts["worst_window"] = max(worst, self._counts["worst_window"])
-        self._store.write("INSERT INTO arrivals VALUES (?, ?, ?, NULL)", number, at, route)
-        self._store.write("DELETE FROM arrivals WHERE number <= ?", number - _LOG_KEPT)
-        self._save("requests", "worst_window", f"route {route}")
+        with self._store.together():
+            self.log.add(number, at, route)
+            self._save("requests", "worst_window", f"route {route}")
         wait_s = self._window.wait_s(at, self._limit) if self._limit else 0.0
         return Arrival(number, at, route, self._window.count(at), max(1, math.ceil(wait_s)))
 
@@ -69,12 +68,18 @@ class Judge:
 
     def answered(self, arrival: Arrival, status: int) -> None:
         """Note what was answered; 0 is nothing, the connection dropped."""
-        self._store.write("UPDATE arrivals SET status = ? WHERE number = ?", status, arrival.number)
-        if status == _THROTTLED:
-            self._add("throttled")
-        elif status in _REFUSED:
-            self._add("refused")
-        self._add(f"status {status}")
+        with self._store.together():
+            self.log.answered(arrival.number, status)
+            if status == _THROTTLED:
+                self._add("throttled")
+            elif status in _REFUSED:
+                self._add("refused")
+            self._add(f"status {status}")
+
+    def called_back(self, status: int) -> None:
+        """Note a callback that was sent and what its receiver answered; 0 is nothing."""
+        self._add("webhooks")
+        self._add(f"webhook {status}")
 
     def attempted(self, in_flight: int) -> None:
         """Note that a create arrived which would make `in_flight` predictions in flight."""
@@ -93,11 +98,12 @@ class Judge:
         return self._counts[f"extra {name}"]
 
     def stats(self) -> dict[str, int | dict[str, int]]:
-        """Return the totals, and `by_route`, `by_status` and `extra` as name to count."""
+        """Return the totals, and `by_route`, `by_status`, `webhooks_by_status`, `extra`: name to count."""
         totals: dict[str, int | dict[str, int]] = {name: self._counts[name] for name in _TOTALS}
         return totals | {
             "by_route": self._group("route "),
             "by_status": self._group("status "),
+            "webhooks_by_status": self._group("webhook "),
             "extra": self._group("extra "),
         }
 
@@ -109,4 +115,5 @@ class Judge:
         self._save(name)
 
     def _save(self, *names: str) -> None:
-        self._store.write_counters([(name, self._counts[name]) for name in names])
+        if self._store.is_kept:
+            self._store.write_counters([(name, self._counts[name]) for name in names])

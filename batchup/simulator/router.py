@@ -1,12 +1,14 @@
 """Which handler answers which request, and under which name it is counted."""
 
+import functools
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeAlias
 
 from batchup.simulator.calls import Answer, Call
-from batchup.simulator.routes import catalogue, executions, files, outputs, predictions, stats
+from batchup.simulator.routes import catalogue, executions, files, outputs, predictions, replicate, stats
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Answer]]
 
@@ -19,13 +21,21 @@ class Route:
     handler: Handler
     pattern: re.Pattern[str]
     needs_key: bool
+    is_replicate: bool
+    """Whether its errors are worded as Replicate does."""
 
 
-def _route(method: str, path: str, handler: Handler, *, needs_key: bool = False) -> Route:
+def _route(
+    method: str, path: str, handler: Handler, *, needs_key: bool = False, is_replicate: bool = False
+) -> Route:
     variable = re.sub(
         r"\{(\w+)\}", r"(?P<\1>[^/]+?)", re.escape(path).replace(r"\{", "{").replace(r"\}", "}")
     )
-    return Route(f"{method} {path}", handler, re.compile(f"{method} {variable}/?"), needs_key)
+    pattern = re.compile(f"{method} {variable}/?")
+    return Route(f"{method} {path}", handler, pattern, needs_key, is_replicate)
+
+
+_replicate = functools.partial(_route, needs_key=True, is_replicate=True)
 
 
 _ROUTES = (
@@ -40,6 +50,11 @@ _ROUTES = (
     _route("GET", "/v1/models", catalogue.models),
     _route("GET", "/v1/models/{slug}", catalogue.model),
     _route("GET", "/v1/models/{slug}/schemas/openapi", catalogue.schema),
+    _replicate("POST", "/v1/predictions", replicate.create),
+    _replicate("POST", "/v1/models/{owner}/{name}/predictions", replicate.create),
+    _replicate("GET", "/v1/models/{owner}/{name}/versions/{version}", replicate.version),
+    _replicate("GET", "/v1/predictions/{id}", replicate.poll),
+    _replicate("POST", "/v1/predictions/{id}/cancel", replicate.cancel),
     _route("PUT", "/put/{id}", files.put),
     _route("GET", "/uploads/{name}", files.get),
     _route("GET", "/outputs/{id}/{index}.{extension}", outputs.image),
@@ -48,12 +63,14 @@ _ROUTES = (
 )
 
 
-def find(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+# Each request asks twice, and a prediction is polled more than once.
+@functools.lru_cache(maxsize=1024)
+def find(method: str, path: str) -> tuple[Route, Mapping[str, str]] | None:
     """Return the route of a request and its path's variable parts, or None."""
     for route in _ROUTES:
         match = route.pattern.fullmatch(f"{method} {path}")
         if match:
-            return route, match.groupdict()
+            return route, MappingProxyType(match.groupdict())
     return None
 
 

@@ -14,6 +14,7 @@ from batchup.simulator import router
 from batchup.simulator.arrivals import JudgedServer, Request
 from batchup.simulator.calls import Answer, Call, send
 from batchup.simulator.judge import Arrival
+from batchup.simulator.routes import replicate
 from batchup.simulator.routes.stats import collect
 from batchup.simulator.service import Service
 from batchup.simulator.settings import SimulatorSettings
@@ -57,7 +58,9 @@ class Simulator:
             await web.TCPSite(runner, host, port).start()
             bound = runner.addresses[0][1]
             shown = f"[{host}]" if ":" in host else host
-            yield Address(f"http://{shown}:{bound}/v1", f"http://{shown}:{bound}/stats")
+            origin = f"http://{shown}:{bound}"
+            service.webhooks.start(origin)
+            yield Address(f"{origin}/v1", f"{origin}/stats")
         finally:
             with anyio.CancelScope(shield=True):
                 await runner.cleanup()
@@ -109,6 +112,11 @@ async def _read(request: Request) -> bytes | None:
 
 
 async def _answer(call: Call, route: router.Route | None) -> Answer:
+    answer = await _worked(call, route)
+    return replicate.worded(answer) if route is not None and route.is_replicate else answer
+
+
+async def _worked(call: Call, route: router.Route | None) -> Answer:
     refusal = _admit(call, route)
     if refusal is not None:
         return refusal
@@ -126,7 +134,7 @@ def _admit(call: Call, route: router.Route | None) -> Answer | None:
         return _throttled(wait)
     if call.hits("rate_429_bare"):
         return _throttled({})
-    if route is not None and route.needs_key and not _has_key(call):
+    if route is not None and route.needs_key and not _has_key(call, route):
         return Answer.json({"error": "Invalid or missing API key"}, 401)
     return None
 
@@ -136,8 +144,9 @@ def _throttled(headers: Mapping[str, str]) -> Answer:
     return Answer.error(429, "too many requests", details, headers)
 
 
-def _has_key(call: Call) -> bool:
+def _has_key(call: Call, route: router.Route) -> bool:
     headers = call.request.headers
+    schemes = {"bearer", "token"} if route.is_replicate else {"bearer"}
     scheme, _, bearer = headers.get("Authorization", "").partition(" ")
-    given = bearer.strip() if scheme.lower() == "bearer" else headers.get("X-API-Key", "").strip()
+    given = bearer.strip() if scheme.lower() in schemes else headers.get("X-API-Key", "").strip()
     return bool(given) and call.service.settings.key in {None, given}

@@ -11,7 +11,9 @@ from batchup.simulator.inputs import Inputs
 from batchup.simulator.judge import Judge
 from batchup.simulator.settings import SimulatorSettings
 from batchup.simulator.store import Store
+from batchup.simulator.strangers import Strangers
 from batchup.simulator.uploads import Uploads
+from batchup.simulator.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Service:
     book: Book
     uploads: Uploads
     inputs: Inputs
+    webhooks: Webhooks
+    strangers: Strangers
     dice: FaultDice
     durations: Durations
     started_at: float
@@ -37,21 +41,28 @@ class Service:
         clock = Clock(settings.speed, not_before=_newest(store))
         book = Book(clock, store)
         uploads = Uploads(clock, store)
+        inputs = Inputs(settings, store, book, uploads)
+        judge = Judge(settings, clock, store)
+        dice = FaultDice(settings.seed, settings.faults)
+        started_at = _first_start(store, clock.now())
         return cls(
             settings=settings,
             clock=clock,
             store=store,
-            judge=Judge(settings, clock, store),
+            judge=judge,
             book=book,
             uploads=uploads,
-            inputs=Inputs(settings, store, book, uploads),
-            dice=FaultDice(settings.seed, settings.faults),
+            inputs=inputs,
+            webhooks=Webhooks(settings, clock, store, book=book, inputs=inputs, judge=judge, dice=dice),
+            strangers=Strangers(settings, clock, started_at),
+            dice=dice,
             durations=Durations.parse(settings.durations),
-            started_at=_first_start(store, clock.now()),
+            started_at=started_at,
         )
 
     async def close(self) -> None:
         """Stop what runs in the background and close the state."""
+        await self.webhooks.close()
         await self.inputs.close()
         self.store.close()
 

@@ -2,17 +2,23 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from batchup.simulator.durations import Durations, parse_seconds
 from batchup.simulator.faults import check_faults
 
 OutputShape: TypeAlias = Literal["model", "string", "list", "object", "json"]
+WebhookScheme: TypeAlias = Literal["verbatim", "hmac", "timestamped"]
+WebhookBody: TypeAlias = Literal["new", "old"]
 
 _PERIODS = {"s": 1.0, "min": 60.0, "h": 3600.0}
-_SHAPES = ("model", "string", "list", "object", "json")
+_CHOICES = {
+    "output_shape": get_args(OutputShape),
+    "webhook_scheme": get_args(WebhookScheme),
+    "webhook_body": get_args(WebhookBody),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +39,17 @@ class SimulatorSettings:
     slow_s: float = 20.0
     """How late an answer struck by the fault `slow` is."""
     listing_lag_s: float = 0.0
-    """How long an accepted create takes to show in the list of executions."""
+    """How far the list of executions is behind: it shows all as it was so long ago."""
+    list_output: bool = True
+    """Whether the list's rows have outputs; without, they are null."""
+    list_strangers: int = 0
+    """Other people's rows in the list: so many that are younger than two mean durations."""
+    hold_s: float = 0.0
+    """How long a poll of a running prediction is held open, unless it ends before."""
+    webhook_scheme: WebhookScheme = "verbatim"
+    """How a callback shows that it knows the secret: it says it, or signs its body, or time and body."""
+    webhook_body: WebhookBody = "new"
+    """The callbacks' fields: today's, or those the service once had."""
     key: str | None = None
     """The only key that is accepted; None accepts any that is not empty."""
     balance: float | None = None
@@ -57,8 +73,12 @@ class SimulatorSettings:
         _check_at_least("output_count", self.output_count, 1)
         _check_at_least("slow_s", self.slow_s, 0)
         _check_at_least("listing_lag_s", self.listing_lag_s, 0)
-        if self.output_shape not in _SHAPES:
-            raise ValueError(f'output_shape is "{self.output_shape}": choose one of {", ".join(_SHAPES)}')
+        _check_at_least("list_strangers", self.list_strangers, 0)
+        _check_at_least("hold_s", self.hold_s, 0)
+        _check_at_least("balance", 0 if self.balance is None else self.balance, 0)
+        _check_at_least("cost", 0 if self.cost is None else self.cost, 0)
+        for name, choices in _CHOICES.items():
+            _check_choice(name, getattr(self, name), choices)
 
 
 def parse_rate(text: str) -> tuple[int | None, float]:
@@ -73,6 +93,11 @@ def parse_rate(text: str) -> tuple[int | None, float]:
         raise ValueError(f'"{text}" is no rate: write 60/min, 1/s, 500/h, 60/3s or unlimited')
     unit = match[2]
     return int(match[1]), _PERIODS[unit] if unit in _PERIODS else parse_seconds(unit)
+
+
+def parse_length(text: str) -> float:
+    """Turn a length of time such as `20s`, or `0s`, into seconds; ValueError has one sentence."""
+    return 0.0 if text == "0s" else parse_seconds(text)
 
 
 def parse_fault(text: str) -> tuple[str, float]:
@@ -91,6 +116,11 @@ def parse_fault(text: str) -> tuple[str, float]:
 def _check_positive(name: str, value: float) -> None:
     if not 0 < value < math.inf:
         raise ValueError(f"{name} is {value:g}: it must be more than 0")
+
+
+def _check_choice(name: str, value: Any, choices: Collection[str]) -> None:
+    if value not in choices:
+        raise ValueError(f'{name} is "{value}": choose one of {", ".join(choices)}')
 
 
 def _check_at_least(name: str, value: float, least: int) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ CREATE TABLE IF NOT EXISTS uploads (
     id TEXT PRIMARY KEY, extension TEXT NOT NULL, content_type TEXT NOT NULL, token TEXT NOT NULL,
     put_before_at REAL NOT NULL, expires_at REAL NOT NULL, sha256 TEXT, is_deleted INTEGER NOT NULL)
     WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS webhooks (
+    prediction TEXT PRIMARY KEY, url TEXT NOT NULL, secret TEXT NOT NULL) WITHOUT ROWID;
 """
 
 _VERSION = 1
@@ -47,6 +50,11 @@ class Store:
         self._db.executescript(_SCHEMA)
         self._db.execute(f"PRAGMA user_version = {_VERSION}")
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether what is written outlives the process."""
+        return self._temporary is None
+
     def close(self) -> None:
         """Close the file; what was in memory is gone."""
         self._db.close()
@@ -58,10 +66,18 @@ class Store:
         self._db.execute(statement, values)
 
     def write_counters(self, counters: Iterable[tuple[str, float]]) -> None:
-        """Set these counters, together."""
-        self._db.execute("BEGIN")
+        """Set these counters."""
         self._db.executemany("INSERT OR REPLACE INTO counters VALUES (?, ?)", counters)
-        self._db.execute("COMMIT")
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let what is written in this block, which must not wait, reach the file at one time."""
+        if not self.is_kept:
+            yield
+            return
+        self._db.execute("BEGIN")
+        with self._db:
+            yield
 
     def rows(self, query: str, *values: Any) -> Iterator[sqlite3.Row]:
         """Run a query and stream its rows, which are read by name."""

@@ -5,6 +5,7 @@ from typing import TypeAlias
 import aiohttp
 import pytest
 from simulator.bench import Bench, bench, opened, picture
+from simulator.receiver import Received, receiver
 
 from batchup.simulator import FAULTS
 
@@ -209,6 +210,45 @@ async def truncated(b: Bench) -> None:
     assert status == 200
     with pytest.raises((OSError, SyntaxError)):
         opened(data)
+
+
+async def called_back(b: Bench, count: int) -> tuple[str, list[Received]]:
+    """Make a prediction with a callback, wait for so many calls, and return its id and the calls."""
+    async with receiver() as receiving:
+        name = await b.create_with_webhook(receiving.url)
+        await receiving.wait(count)
+        await b.end(name)
+        return name, receiving.calls
+
+
+@shows("webhook_late")
+async def late(b: Bench) -> None:
+    _, (call, *_) = await called_back(b, 1)
+    done_at = b.simulator.log()["predictions"][0]["done_at"]
+    asked_at = b.simulator.log()["arrivals"][0]["t"]
+    assert call.after_s * 1000 >= done_at - asked_at + 20
+
+
+@shows("webhook_twice")
+async def twice(b: Bench) -> None:
+    name, calls = await called_back(b, 2)
+    assert {call.json()["exec_id"] for call in calls} == {name}
+
+
+@shows("webhook_forged")
+async def forged(b: Bench) -> None:
+    name, (first, second, *_) = await called_back(b, 2)
+    assert first.headers["X-Webhook-Secret"].startswith("forged-")
+    assert first.json()["exec_id"] != name
+    assert (second.headers["X-Webhook-Secret"], second.json()["exec_id"]) == ("s3cret", name)
+
+
+@shows("webhook_lost")
+async def untold(b: Bench) -> None:
+    async with receiver() as receiving:
+        await b.end(await b.create_with_webhook(receiving.url))
+        await asyncio.sleep(0.05)
+        assert receiving.calls == []
 
 
 @pytest.mark.parametrize("fault", list(FAULTS))

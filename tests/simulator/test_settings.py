@@ -6,7 +6,7 @@ import pytest
 
 from batchup.simulator import FAULTS, SimulatorSettings
 from batchup.simulator.faults import FaultDice
-from batchup.simulator.settings import parse_fault, parse_rate
+from batchup.simulator.settings import parse_fault, parse_length, parse_rate
 
 
 def test_defaults_are_those_of_the_contract() -> None:
@@ -29,6 +29,12 @@ def test_defaults_are_those_of_the_contract() -> None:
         {"slow_s": -1},
         {"listing_lag_s": float("nan")},
         {"output_shape": "cube"},
+        {"webhook_scheme": "shouted"},
+        {"webhook_body": "newer"},
+        {"hold_s": -1},
+        {"list_strangers": -1},
+        {"balance": -1},
+        {"cost": float("nan")},
         {"faults": {"create_lots": 0.1}},
         {"faults": {"create_lost": 1.1}},
     ],
@@ -60,6 +66,13 @@ def test_wrong_rates_are_refused(text: str) -> None:
     """What is no rate raises ValueError that says what to write."""
     with pytest.raises(ValueError, match="write"):
         parse_rate(text)
+
+
+def test_a_length_may_be_none() -> None:
+    """A length is read with its unit; 0s is one, and a bare number is not."""
+    assert (parse_length("20s"), parse_length("0s"), parse_length("2min")) == (20.0, 0.0, 120.0)
+    with pytest.raises(ValueError, match="write"):
+        parse_length("20")
 
 
 def test_a_fault_is_a_name_and_a_share() -> None:

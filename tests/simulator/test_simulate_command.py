@@ -5,6 +5,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from simulator.bench import command, running
@@ -40,6 +41,11 @@ def test_it_says_where_it_listens_and_ends_quietly(number: signal.Signals) -> No
         (["--durations", "53s"], '"53s" is no distribution'),
         (["--speed", "0"], "speed is 0"),
         (["--concurrency", "0"], "concurrency is 0"),
+        (["--listing-lag", "20"], '"20" is no length of time'),
+        (["--hold", "long"], '"long" is no length of time'),
+        (["--strangers", "-1"], "list_strangers is -1"),
+        (["--cost", "-1"], "cost is -1"),
+        (["--webhook-scheme", "none"], "'none' is not one of"),
         (["--port", "70000"], "70000 is not in the range"),
         (["--host", "192.0.2.1"], "cannot serve on 192.0.2.1:0"),
     ],
@@ -68,6 +74,35 @@ def test_help_lists_every_fault() -> None:
     text = run("-h").stdout
     assert [name for name in FAULTS if f"  {name}" not in text] == []
     assert "--fault NAME=SHARE" in text
+
+
+def test_its_manners_are_flags() -> None:
+    """Key, credit, price, the list's lag, its strangers and outputs, and held polls are as the flags say."""
+    money = ("--key", "k2", "--balance", "0.5", "--cost", "0.4")
+    listing = ("--listing-lag", "1h", "--strangers", "3", "--no-list-output")
+    webhooks = ("--webhook-scheme", "hmac", "--webhook-body", "old")
+    timing = ("--durations", "fixed:1s", "--hold", "5s")
+    with running(*money, *listing, *webhooks, *timing) as service:
+
+        def call(path: str, body: object = None, key: str = "k2") -> tuple[int, dict[str, Any]]:
+            data = None if body is None else json.dumps(body).encode()
+            asked = urllib.request.Request(service.url + path, data, {"X-API-Key": key})
+            try:
+                with urllib.request.urlopen(asked) as answer:
+                    return answer.status, json.load(answer)
+            except urllib.error.HTTPError as problem:
+                with problem:
+                    return problem.code, json.load(problem)
+
+        body = {"model": "each-upscaler", "input": {"image": "https://example.com/a.jpg"}}
+        assert call("/prediction", body, key="k")[0] == 401
+        made = call("/prediction", body)[1]["predictionID"]
+        assert call("/prediction", body)[0] == 402
+        # One request tells the end: it was held open.
+        assert call(f"/prediction/{made}")[1]["status"] == "success"
+        rows = call("/executions")[1]["executions"]
+        assert made not in {row["id"] for row in rows}
+        assert rows == []
 
 
 def test_stats_are_a_json_object_of_whole_numbers() -> None:

@@ -1,12 +1,16 @@
-"""The list of executions: what was created when, without inputs."""
+"""The list of executions: what was created when, without inputs, as it was a while ago."""
 
-from collections.abc import Iterator
+import heapq
+from itertools import islice
 from typing import Any
 
-from batchup.simulator.book import Prediction
+import msgspec
+
+from batchup.simulator.book import Listed
 from batchup.simulator.calls import Answer, Call
 from batchup.simulator.clock import parse_rfc3339, rfc3339
-from batchup.simulator.routes.predictions import output
+from batchup.simulator.prediction import Prediction
+from batchup.simulator.views import output
 
 _STATUSES = ("created", "starting", "success", "error")
 _MAX_LIMIT = 100
@@ -24,47 +28,46 @@ async def executions(call: Call) -> Answer:
     try:
         limit = min(max(int(query.get("limit", "20")), 1), _MAX_LIMIT)
         offset = int(query.get("offset", "0"))
-        now = call.service.clock.now()
-        end_at = parse_rfc3339(query["to"]) if "to" in query else now
-        start_at = parse_rfc3339(query["from"]) if "from" in query else end_at - _DEFAULT_SPAN_S
+        asked = _asked(call)
     except ValueError as problem:
         return Answer.error(400, f"Invalid query: {problem}")
     if not 0 <= offset <= _MAX_ROWS - limit:
         return Answer.json({"error": "V1 execution pagination is limited to 1000 rows"}, 400)
-    wanted = [word for word in query.get("status", "").split(",") if word]
-    if not set(wanted) <= set(_STATUSES):
+    if not set(asked.words) <= set(_STATUSES):
         return Answer.error(400, f"Invalid status: it must be one of {', '.join(_STATUSES)}")
-    # Late rows are those of the newest creates: the list lags behind the service.
-    end_at = min(end_at, now - call.service.clock.real(call.service.settings.listing_lag_s))
-    found = [p for p in _found(call, start_at, end_at) if not wanted or _word(p, now) in wanted]
-    return await _page(call, found, limit, offset, now)
+    return await _page(call, asked, limit, offset)
 
 
-async def _page(call: Call, found: list[Prediction], limit: int, offset: int, now: float) -> Answer:
+def _asked(call: Call) -> Listed:
+    query, clock = call.request.query, call.service.clock
+    now = clock.now()
+    end_at = parse_rfc3339(query["to"]) if "to" in query else now
+    start_at = parse_rfc3339(query["from"]) if "from" in query else end_at - _DEFAULT_SPAN_S
+    # The list is read from a replica that is behind: late creates are missing, late ends still run.
+    then = now - clock.real(call.service.settings.listing_lag_s)
+    words = [word for word in query.get("status", "").split(",") if word]
+    return Listed(start_at, min(end_at, then), then, query.get("model"), words)
+
+
+async def _page(call: Call, asked: Listed, limit: int, offset: int) -> Answer:
+    book, strangers = call.service.book, call.service.strangers
+    most = _MAX_ROWS + 1
+    total = book.count(asked, most) + strangers.count(asked, most)
+    newest = heapq.merge(
+        book.listed(asked), strangers.listed(asked), key=lambda one: one.created_at, reverse=True
+    )
     rows = []
-    for prediction in found[offset : offset + limit]:
-        settled = await call.service.inputs.settled(prediction, now)
-        rows.append(_row(call, settled, now))
-        if settled.is_ended(now):
-            call.service.book.seen(settled)
+    for prediction in list(islice(newest, offset, offset + limit)):
+        settled = await call.service.inputs.settled(prediction, asked.then)
+        rows.append(_row(call, settled, asked.then))
+        if settled.is_ended(asked.then):
+            book.seen(settled)
     page = {"executions": rows, "limit": limit, "offset": offset}
-    return Answer.json(page | {"total_count": len(found), "total_capped": False})
+    return Answer.json(page | {"total_count": min(total, _MAX_ROWS), "total_capped": total > _MAX_ROWS})
 
 
-def _found(call: Call, start_at: float, end_at: float) -> Iterator[Prediction]:
-    return call.service.book.between(start_at, end_at, call.request.query.get("model"))
-
-
-def _word(prediction: Prediction, now: float) -> str:
-    status = prediction.status(now)
-    # The list knows no word between starting and the end.
-    return "starting" if status == "processing" else status
-
-
-def _row(call: Call, prediction: Prediction, now: float) -> dict[str, Any]:
-    is_ended = prediction.is_ended(now)
-    status = _word(prediction, now)
-    shown = output(call, prediction) if status == "success" else None
+def _row(call: Call, prediction: Prediction, then: float) -> dict[str, Any]:
+    status = prediction.listed_status(then)
     return {
         "id": prediction.id,
         "model": prediction.model,
@@ -72,10 +75,17 @@ def _row(call: Call, prediction: Prediction, now: float) -> dict[str, Any]:
         "status": status,
         "workflow_id": None,
         "workflow_execution_id": None,
-        "execution_cost": prediction.billed(now),
-        "run_time": round(prediction.ran_s(now), 3),
+        "execution_cost": prediction.billed(then),
+        "run_time": round(prediction.ran_s(then), 3),
         "created_at": rfc3339(prediction.created_at),
         "started_at": None if status == "created" else rfc3339(prediction.created_at),
-        "completed_at": rfc3339(prediction.ended_at) if is_ended else None,
-        "output": shown if shown is None or isinstance(shown, str) else Answer.json(shown).body.decode(),
+        "completed_at": rfc3339(prediction.ended_at) if prediction.is_ended(then) else None,
+        "output": _output(call, prediction) if status == "success" else None,
     }
+
+
+def _output(call: Call, prediction: Prediction) -> str | None:
+    if not call.service.settings.list_output:
+        return None
+    shown = output(call.service.settings, prediction, call.url)
+    return shown if isinstance(shown, str) else msgspec.json.encode(shown).decode()

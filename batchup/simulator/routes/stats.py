@@ -26,10 +26,12 @@ def collect(service: Service) -> dict[str, list[dict[str, Any]]]:
     def since(at: float | None) -> float | None:
         return None if at is None else round(service.clock.service(at - service.started_at), 6)
 
-    arrivals = service.store.rows("SELECT at, route, status FROM arrivals ORDER BY at, number")
     predictions = service.store.rows(_PREDICTIONS)
     return {
-        "arrivals": [{"t": since(r["at"]), "route": r["route"], "status": r["status"]} for r in arrivals],
+        "arrivals": [
+            {"t": since(entry.at), "route": entry.route, "status": entry.status}
+            for entry in service.judge.log
+        ],
         "predictions": [
             {
                 "id": row["id"],
