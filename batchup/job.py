@@ -2,17 +2,20 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, Self
 
 from batchup.core.items import Json
-from batchup.settings.known import validate
+from batchup.errors import ConfigProblem
+from batchup.settings.environment import PREFIX
+from batchup.settings.known import SERVICE_URL, validate
+from batchup.settings.rules import webhook_problem
 from batchup.settings.sources import Settings, read_settings
 from batchup.settings.toml_source import TomlSource
 from batchup.settings.units import Rate
 
-__all__ = ["Job", "Limits", "Output", "Polling", "Rate", "RunPolicy", "Service", "Simulation"]
+__all__ = ["Job", "Limits", "Output", "Polling", "Rate", "RunPolicy", "Service", "Simulation", "Webhook"]
 
 SIMULATOR: Final = "simulator"
 _DEFAULT_RATE: Final = Rate(60, 60.0)
@@ -34,9 +37,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polling:
-    """When to look at a prediction: the first guess and the item's timeout, in seconds."""
+    """When to look at a prediction: the first guess and the item's timeout, in seconds.
+
+    `list` says whether the service's list of executions may serve as a poll of everything in flight.
+    """
 
     expected_s: float = 53.0
+    list: Literal["auto", "off"] = "auto"
     timeout_s: float = 900.0
 
     def __post_init__(self) -> None:
@@ -71,7 +78,7 @@ class Output:
 class Service:
     """The service, how to speak to it, and where its key is found (never the key itself)."""
 
-    url: str = "https://api.eachlabs.ai/v1"
+    url: str = SERVICE_URL
     key: str = "env:EACHLABS_API_KEY"
     auth: Literal["x-api-key", "bearer"] = "x-api-key"
     profile: Literal["eachlabs"] = "eachlabs"
@@ -89,6 +96,21 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """Where the service tells of ended predictions: `listen` is `HOST:PORT`, an IPv6 host in brackets.
+
+    `public_url` is the address at which the service reaches it; None where the service is on this machine
+    and reaches it as it listens.
+    """
+
+    listen: str
+    public_url: str | None = None
+
+    def __post_init__(self) -> None:
+        validate("webhook", self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
     """The embedded simulator's manners; `speed` is how much faster than life both sides run."""
 
@@ -101,12 +123,22 @@ class Simulation:
         validate("simulator", self)
 
 
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What a job was loaded with, the key aside, and the limits that came of it."""
+
+    overrides: Mapping[str, object]
+    environ: Mapping[str, str]
+    limits: Limits
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A manifest and its settings.
 
     A relative `manifest` lies in `base`; image paths inside a manifest are relative to the manifest's
-    own folder, those in `input` to the job file's. `simulator` is None when the service is real.
+    own folder, those in `input` to the job file's. `simulator` is None when the service is real, `webhook`
+    when there are only polls.
     """
 
     name: str
@@ -121,10 +153,16 @@ class Job:
     polling: Polling = field(default_factory=Polling)
     run: RunPolicy = field(default_factory=RunPolicy)
     service: Service = field(default_factory=Service)
+    webhook: Webhook | None = None
     simulator: Simulation | None = None
+    _loaded: _Loaded | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         validate("", self)
+        if self.webhook is not None:
+            found = webhook_problem(self.webhook.listen, self.webhook.public_url, self.service.url)
+            if found is not None:
+                raise ConfigProblem(": ".join(found))
 
     @classmethod
     def load(
@@ -142,9 +180,12 @@ class Job:
         """
         file = Path(path)
         source = TomlSource.from_file(file)
+        overrides = dict(overrides or {})
         environ = os.environ if environ is None else environ
-        settings = read_settings(source, overrides=overrides or {}, environ=environ)
-        return cls._from_settings(settings, path=file.absolute(), default_name=file.stem)
+        settings = read_settings(source, overrides=overrides, environ=environ)
+        job = cls._from_settings(settings, path=file.absolute(), default_name=file.stem)
+        kept = _without_key(environ, job.service.key)
+        return replace(job, _loaded=_Loaded(overrides, kept, job.limits))
 
     @classmethod
     def from_toml(cls, text: str, *, base: str | os.PathLike[str] = ".") -> Self:
@@ -155,11 +196,23 @@ class Job:
         source = TomlSource.from_text(text, folder=Path(base).absolute())
         return cls._from_settings(read_settings(source), path=None, default_name="batch")
 
+    def reread_limits(self) -> Limits:
+        """Read `[limits]` again: the same file, under the same flags and environment.
+
+        A job without a file, and one whose limits were replaced since, returns its own. Raises
+        ConfigProblem as `load` does, whatever in the file is wrong.
+        """
+        loaded = self._loaded
+        if self.path is None or loaded is None or loaded.limits != self.limits:
+            return self.limits
+        return Job.load(self.path, overrides=loaded.overrides, environ=loaded.environ).limits
+
     @classmethod
     def _from_settings(cls, settings: Settings, *, path: Path | None, default_name: str) -> Self:
         top = settings.section("")
         name = top.get("name", default_name)
         service = Service(**settings.section("service"))
+        webhook = settings.section("webhook")
         output = settings.section("output")
         folder = output.pop("dir", None) or settings.folder / f"{name}.out"
         return cls(
@@ -175,5 +228,15 @@ class Job:
             run=RunPolicy(**settings.section("run")),
             output=Output(dir=folder, **output),
             service=service,
+            webhook=Webhook(**webhook) if webhook else None,
             simulator=Simulation(**settings.section("simulator")) if service.is_simulated else None,
         )
+
+
+def _without_key(environ: Mapping[str, str], key: str) -> dict[str, str]:
+    """Pick our settings out of an environment; the variable that holds the key stays where it is."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and name != key.removeprefix("env:")
+    }

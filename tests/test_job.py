@@ -1,15 +1,18 @@
 """The job file becomes a job: defaults, values, and which source wins."""
 
+import copy
 import dataclasses
 import os
+import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from batchup.errors import ConfigProblem
-from batchup.job import Job, Limits, Output, Polling, Rate, RunPolicy, Service, Simulation
+from batchup.job import Job, Limits, Output, Polling, Rate, RunPolicy, Service, Simulation, Webhook
 
 MINIMAL = 'manifest = "products.jsonl"\nmodel = "each-upscaler"\n'
 
@@ -38,11 +41,12 @@ def test_a_manifest_and_a_model_are_enough(tmp_path: Path) -> None:
     assert job.limits == Limits(
         concurrency=10, rate=Rate(60, 60.0), open_creates=1, max_attempts=3, max_spend=None
     )
-    assert job.polling == Polling(expected_s=53.0, timeout_s=900.0)
+    assert job.polling == Polling(expected_s=53.0, list="auto", timeout_s=900.0)
     assert job.run == RunPolicy(on_in_doubt="reconcile", on_change="error")
     assert job.service.url == "https://api.eachlabs.ai/v1"
     assert not job.service.is_simulated
     assert job.simulator is None
+    assert job.webhook is None
 
 
 def test_every_key_reaches_the_job(tmp_path: Path) -> None:
@@ -58,7 +62,7 @@ def test_every_key_reaches_the_job(tmp_path: Path) -> None:
         [limits]
         concurrency = 7
         rate = "60/3s"
-        open_creates = 1
+        open_creates = 100
         max_attempts = 5
         max_spend = 25
         [polling]
@@ -81,6 +85,9 @@ def test_every_key_reaches_the_job(tmp_path: Path) -> None:
         request_timeout = "5s"
         listing_lag = "2min"
         settle = "1s"
+        [webhook]
+        listen = "[::]:8080"
+        public_url = "https://hooks.example.com/a"
         [simulator]
         durations = "fixed:5s"
         speed = 20
@@ -96,8 +103,8 @@ def test_every_key_reaches_the_job(tmp_path: Path) -> None:
         base=tmp_path,
         input={"scale": 4, "nested": {"a": [1, True, "x"]}},
         columns={"id": "sku", "image": "photo_url"},
-        limits=Limits(concurrency=7, rate=Rate(60, 3.0), max_attempts=5, max_spend=25.0),
-        polling=Polling(expected_s=0.5, timeout_s=5400.0),
+        limits=Limits(concurrency=7, rate=Rate(60, 3.0), open_creates=100, max_attempts=5, max_spend=25.0),
+        polling=Polling(expected_s=0.5, list="off", timeout_s=5400.0),
         run=RunPolicy(on_in_doubt="hold", on_change="redo"),
         output=Output(dir=tmp_path / "o", allow_private=True, max_pixels=1000),
         service=Service(
@@ -108,6 +115,7 @@ def test_every_key_reaches_the_job(tmp_path: Path) -> None:
             listing_lag_s=120.0,
             settle_s=1.0,
         ),
+        webhook=Webhook(listen="[::]:8080", public_url="https://hooks.example.com/a"),
         simulator=Simulation(durations="fixed:5s", speed=20.0, seed=3, faults={"create_lost": 0.5}),
     )
 
@@ -128,7 +136,10 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
         "BATCHUP_COLUMNS_ID": "sku",
         "BATCHUP_LIMITS_RATE": "unlimited",
         "BATCHUP_LIMITS_MAX_SPEND": "2.50",
+        "BATCHUP_LIMITS_OPEN_CREATES": "3",
+        "BATCHUP_POLLING_LIST": "off",
         "BATCHUP_POLLING_TIMEOUT": "7h",
+        "BATCHUP_WEBHOOK_LISTEN": "localhost:0",
         "BATCHUP_OUTPUT_ALLOW_PRIVATE": "true",
         "BATCHUP_SERVICE_URL": "simulator",
         "BATCHUP_SIMULATOR_FAULTS_CREATE_LOST": "1",
@@ -139,6 +150,8 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
     assert (job.name, job.model, job.columns) == ("7", "gfpgan", {"id": "sku"})
     assert (job.limits.rate, job.limits.max_spend) == (None, 2.5)
     assert (job.polling.timeout_s, job.output.allow_private) == (25200.0, True)
+    assert (job.limits.open_creates, job.polling.list) == (3, "off")
+    assert job.webhook == Webhook(listen="localhost:0")
     assert job.run.on_change == "error"
     assert job.simulator == Simulation(faults={"create_lost": 1.0})
 
@@ -211,6 +224,12 @@ def test_a_job_made_by_hand_is_held_to_the_same_bounds() -> None:
         Limits(max_attempts=21, max_spend=-1.0)
     with pytest.raises(ConfigProblem, match=r"polling\.timeout: expected a length above 0s"):
         Polling(timeout_s=0)
+    with pytest.raises(ConfigProblem, match=r"polling\.list: expected \"auto\" or \"off\""):
+        Polling(list="on")  # type: ignore[arg-type]
+    with pytest.raises(ConfigProblem, match=r"webhook\.listen: expected \"HOST:PORT\""):
+        Webhook(listen="8080")
+    with pytest.raises(ConfigProblem, match=r"^webhook\.public_url: missing; write the address"):
+        replace(Job.from_toml(MINIMAL), webhook=Webhook(listen="0.0.0.0:1"))
     with pytest.raises(ConfigProblem, match="use https"):
         Service(url="http://example.com/v1")
     with pytest.raises(ConfigProblem, match=r"simulator\.durations"):
@@ -222,6 +241,93 @@ def test_a_job_made_by_hand_is_held_to_the_same_bounds() -> None:
 def test_the_output_folder_of_a_job_made_by_hand_is_absolute() -> None:
     """An output folder is absolute however the job was made."""
     assert Output(dir=Path("o")).dir == Path.cwd() / "o"
+
+
+def test_the_limits_can_be_read_again(tmp_path: Path) -> None:
+    """A job file that changes while it runs gives other limits, and the job stays what it was."""
+    path = write(tmp_path, MINIMAL + "[limits]\nconcurrency = 5\n")
+    job = load(path)
+    assert job.reread_limits() == Limits(concurrency=5)
+    write(tmp_path, MINIMAL + '[limits]\nconcurrency = 7\nrate = "30/min"\n[run]\non_change = "redo"\n')
+    assert job.reread_limits() == Limits(concurrency=7, rate=Rate(30, 60.0))
+    assert (job.limits, job.run.on_change) == (Limits(concurrency=5), "error")
+
+
+def test_flags_and_variables_win_in_a_second_reading_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was said beside the file when the job was loaded holds, and what has been said since does not."""
+    flags: dict[str, object] = {"limits.concurrency": 3}
+    environ = {"BATCHUP_LIMITS_MAX_ATTEMPTS": "2"}
+    job = Job.load(write(tmp_path), overrides=flags, environ=environ)
+    flags["limits.concurrency"] = 9
+    environ["BATCHUP_LIMITS_MAX_ATTEMPTS"] = "9"
+    monkeypatch.setenv("BATCHUP_LIMITS_OPEN_CREATES", "9")
+    write(tmp_path, MINIMAL + "[limits]\nconcurrency = 7\nmax_attempts = 7\nmax_spend = 7\n")
+    assert job.reread_limits() == Limits(concurrency=3, max_attempts=2, max_spend=7.0)
+
+
+def test_a_second_reading_knows_its_file_from_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job file named by a relative path is found again after the current folder has changed."""
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    job = load(Path("nightly.toml"))
+    write(tmp_path, MINIMAL + "[limits]\nconcurrency = 7\n")
+    monkeypatch.chdir("/")
+    assert job.reread_limits().concurrency == 7
+
+
+def test_a_second_reading_raises_as_the_first_does(tmp_path: Path) -> None:
+    """A file that is gone, cut or wrong anywhere is a problem, so that nobody takes half of it."""
+    path = write(tmp_path)
+    job = load(path)
+    for text, said in (
+        ("[limits", "not valid TOML"),
+        (MINIMAL + "[limits]\nconcurrency = 0\n", "limits.concurrency: expected a whole number"),
+        (MINIMAL + "[limits]\nconcurrency = 7\n[polling]\ntimeout = 1\n", "polling.timeout: add a unit"),
+        ("", "manifest: missing"),
+    ):
+        write(tmp_path, text)
+        with pytest.raises(ConfigProblem, match=said.replace(".", r"\.")):
+            job.reread_limits()
+    path.unlink()
+    with pytest.raises(ConfigProblem, match="There is no job file"):
+        job.reread_limits()
+
+
+def test_limits_that_came_from_no_file_stay(tmp_path: Path) -> None:
+    """A job made of text, by hand, or given other limits since it was loaded keeps its own."""
+    path = write(tmp_path)
+    limits = Limits(concurrency=4)
+    loaded = replace(load(path), limits=limits)
+    by_hand = Job(
+        name="n",
+        manifest="m",
+        model="m",
+        base=tmp_path,
+        path=path,
+        output=Output(dir=tmp_path),
+        limits=limits,
+    )
+    text = Job.from_toml(MINIMAL + "[limits]\nconcurrency = 4\n")
+    write(tmp_path, MINIMAL + "[limits]\nconcurrency = 7\n")
+    assert [job.reread_limits() for job in (loaded, by_hand, text)] == [limits] * 3
+    assert replace(load(path), name="other").reread_limits().concurrency == 7
+
+
+def test_what_a_job_was_loaded_with_shows_nowhere(tmp_path: Path) -> None:
+    """It is no part of what a job is or prints, it holds no key, and it goes where the job goes."""
+    path = write(tmp_path, MINIMAL + '[service]\nkey = "env:BATCHUP_KEY"\n')
+    environ = {"BATCHUP_KEY": "smk_1", "EACHLABS_API_KEY": "smk_2", "BATCHUP_LIMITS_CONCURRENCY": "10"}
+    job = Job.load(path, environ=environ)
+    assert job == load(path)
+    assert "BATCHUP_LIMITS" not in repr(job)
+    assert "_Loaded" not in repr(job)
+    assert b"smk_" not in pickle.dumps(job)
+    for other in (copy.deepcopy(job), pickle.loads(pickle.dumps(job))):  # noqa: S301 our own bytes
+        assert (other, other.reread_limits()) == (job, job.limits)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchup.job import Job
+from batchup.job import Job, Webhook
 from batchup.settings.known import SECTIONS, SETTINGS
 from batchup.settings.scalars import plain_value
 from batchup.settings.toml_source import key_lines
@@ -59,6 +59,7 @@ def test_the_reference_job_shows_the_defaults() -> None:
     assert shown.limits.max_spend == 25.0
     assert shown.columns == {"id": "sku", "image": "photo_url"}
     assert {**vars_of(shown.limits), "max_spend": None} == vars_of(plain.limits)
+    assert shown.webhook == Webhook(listen="127.0.0.1:8080", public_url="https://hooks.example.com/batchup")
     assert (shown.polling, shown.run, shown.output) == (plain.polling, plain.run, plain.output)
     assert shown.service == plain.service
     assert shown.simulator is not None

@@ -62,6 +62,8 @@ def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
             'limits.concurrency: expected a whole number from 1 to 10000, got "5"',
         ),
         ("[limits]\nconcurrency = 10001", "got 10001"),
+        ("[limits]\nopen_creates = 0", "limits.open_creates: expected a whole number from 1 to 100, got 0"),
+        ("[limits]\nopen_creates = 101", "from 1 to 100, got 101"),
         ("[limits]\nmax_attempts = 21", "from 1 to 20, got 21"),
         ("[limits]\nmax_spend = 0", "limits.max_spend: expected an amount in USD above 0, got 0.0"),
         ("[limits]\nmax_spend = nan", "got nan"),
@@ -141,12 +143,9 @@ def test_a_key_above_its_table_names_the_table() -> None:
 @pytest.mark.parametrize(
     "tail",
     [
-        "[webhook]\nlisten = '0.0.0.0:80'",
         "[prepare]\nmax_side = 100",
         "[notify]",
         "[run]\ndedupe = true",
-        "[polling]\nlist = 'auto'",
-        "[limits]\nopen_creates = 2",
         "[service]\nprofile = 'replicate'",
         "[output]\ndir = 's3://bucket/out'",
     ],
@@ -248,6 +247,91 @@ def test_a_key_itself_is_refused_and_not_repeated(key: str) -> None:
     assert "say where the key is found" in problem
     assert "smk_" not in problem
     assert "vault" not in problem
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["8080", ":8080", "localhost", "h:", "h:65536", "h:-1", "h:http", "::1:80", "[::1]", "[1.2.3.4]:1",
+     "[:]:1", "a b:1", "http://h:1", "h:1/x", "*:1", "h:٣"],
+)  # fmt: skip
+def test_what_no_server_can_listen_at_is_refused(listen: str) -> None:
+    """Webhooks are received at a host and a port, an IPv6 host in brackets."""
+    [problem] = problems(f"[service]\nurl = 'simulator'\n[webhook]\nlisten = '{listen}'")
+    assert problem.startswith('job:6: webhook.listen: expected "HOST:PORT" such as "0.0.0.0:8080"')
+    assert problem.endswith(f'got "{listen}"')
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("hooks.example.com", "expected an address such as"),
+        ("ftp://hooks.example.com", "expected an address such as"),
+        ("https://hooks.example.com/a b", "expected an address such as"),
+        ("http://hooks.example.com/", "use https: over plain http the secret could be read"),
+        ("http://10.0.0.1/", "use https"),
+        ("https://me@hooks.example.com/", "without user, query or fragment"),
+        ("https://:x@hooks.example.com/", "without user"),
+        ("https://hooks.example.com/?a=1", "without user, query"),
+        ("https://hooks.example.com/?", "without user, query"),
+        ("https://hooks.example.com/#a", "without user, query or fragment"),
+        ("https://hooks.example.com:99999/", "Port out of range"),
+        ("https://hooks.example.com:0/", "port is not 0"),
+        ("https://[::1/", "Invalid IPv6 URL"),
+        (" ", "but it is empty"),
+    ],
+)
+def test_public_addresses_that_would_show_the_secret_are_refused(url: str, said: str) -> None:
+    """The address of the webhooks is https, without secrets of its own, or on this machine."""
+    [problem] = problems(f"[webhook]\nlisten = '0.0.0.0:1'\npublic_url = '{url}'")
+    assert problem.startswith("job:5: webhook.public_url: ")
+    assert said in problem
+
+
+def test_webhooks_need_an_address_the_service_reaches() -> None:
+    """With a service out there, no address or one of this machine is a problem that says what to write."""
+    advice = (
+        "write the address at which the service reaches this machine, such as "
+        'public_url = "https://hooks.example.com/batchup"'
+    )
+    assert problems("[webhook]\nlisten = '0.0.0.0:1'") == [f"job:3: webhook.public_url: missing; {advice}"]
+    assert problems("[webhook]\nlisten = '0.0.0.0:1'\npublic_url = 'http://localhost:1/'") == [
+        f"job:5: webhook.public_url: the service cannot reach this machine by that; {advice}"
+    ]
+
+
+@pytest.mark.parametrize("url", ["simulator", "http://127.0.0.1:8080/v1"])
+def test_webhooks_of_a_service_here_stay_here(url: str) -> None:
+    """Without a public address nothing but this machine's own may be listened at, or every one of them."""
+    tail = f"[service]\nurl = '{url}'\n[webhook]\nlisten = "
+    for listen in ("127.0.0.1:0", "localhost:1", "0.0.0.0:1", "[::1]:0", "[::]:0"):
+        assert Job.from_toml(f"{MINIMAL}{tail}'{listen}'").webhook is not None
+    for listen in ("192.168.1.5:1", "a-host:1"):
+        [problem] = problems(f"{tail}'{listen}'")
+        assert problem.startswith("job:6: webhook.listen: without a public_url the secret would cross")
+    public = "'192.168.1.5:1'\npublic_url = 'https://hooks.example.com'"
+    assert Job.from_toml(f"{MINIMAL}{tail}{public}").webhook is not None
+
+
+@pytest.mark.parametrize("tail", ["[webhook]", "[webhook]\npublic_url = 'https://hooks.example.com'"])
+def test_a_webhook_table_says_where_to_listen(tail: str) -> None:
+    """The table without its address is a problem that says which line to add."""
+    missing = 'job:3: webhook.listen: missing; add a line such as listen = "0.0.0.0:8080"'
+    assert problems(tail) == [missing]
+
+
+def test_a_problem_of_the_webhooks_is_told_once(tmp_path: Path) -> None:
+    """What is wrong with an address hides what would follow of it, and a variable is named as its source."""
+    assert len(problems("[webhook]\nlisten = 'x'")) == 1
+    assert len(problems("[webhook]\nlisten = '0.0.0.0:1'\n[service]\nurl = 'x'")) == 1
+    assert problems("[webhook]\nurl = 'https://x'") == [
+        "job:4: webhook.url: unknown key; it belongs under [service]"
+    ]
+    path = tmp_path / "x.toml"
+    path.write_text(MINIMAL)
+    far = problem_of(path, environ={"BATCHUP_WEBHOOK_LISTEN": "0.0.0.0:1"})
+    assert far.startswith(f"{path}: webhook.public_url: missing; write the address")
+    near = {"BATCHUP_WEBHOOK_LISTEN": "10.0.0.1:1", "BATCHUP_SERVICE_URL": "simulator"}
+    assert problem_of(path, environ=near).startswith("environment: webhook.listen: without a public_url")
 
 
 def test_a_simulator_table_needs_the_simulator() -> None:

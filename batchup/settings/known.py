@@ -8,21 +8,32 @@ from batchup.settings.rules import (
     check_durations,
     check_fault,
     check_key,
+    check_listen,
     check_manifest,
     check_model,
     check_name,
     check_no_dedupe,
-    check_no_list,
-    check_one_create,
     check_output_dir,
     check_profile,
+    check_public_url,
     check_url,
     read_manifest_name,
     read_parameter,
 )
 
-SECTIONS: Final = ("input", "columns", "limits", "polling", "run", "output", "service", "simulator")
-NOT_BUILT: Final = ("webhook", "prepare", "notify")
+SECTIONS: Final = (
+    "input",
+    "columns",
+    "limits",
+    "polling",
+    "run",
+    "output",
+    "service",
+    "webhook",
+    "simulator",
+)
+NOT_BUILT: Final = ("prepare", "notify")
+SERVICE_URL: Final = "https://api.eachlabs.ai/v1"
 FREE: Final[tuple[tuple[str, ...], ...]] = (("input",), ("columns",), ("simulator", "faults"))
 """Tables whose keys the user chooses."""
 
@@ -35,11 +46,11 @@ SETTINGS: Final[dict[str, Setting]] = {
     "model": text('a model such as "each-upscaler"', check_model),
     "limits.concurrency": whole(1, 10_000),
     "limits.rate": rate(),
-    "limits.open_creates": Setting(whole(1, 100).read, check_one_create),
+    "limits.open_creates": whole(1, 100),
     "limits.max_attempts": whole(1, 20),
     "limits.max_spend": number("an amount in USD above 0", above=0, high=1e12),
     "polling.expected": length("expected_s"),
-    "polling.list": Setting(choice("auto", "off").read, check_no_list, None),
+    "polling.list": choice("auto", "off"),
     "polling.timeout": length("timeout_s"),
     "run.on_in_doubt": choice("reconcile", "hold", "resubmit"),
     "run.on_change": choice("error", "keep", "redo"),
@@ -54,6 +65,8 @@ SETTINGS: Final[dict[str, Setting]] = {
     "service.request_timeout": length("request_timeout_s"),
     "service.listing_lag": length("listing_lag_s"),
     "service.settle": length("settle_s"),
+    "webhook.listen": text('an address such as "0.0.0.0:8080"', check_listen),
+    "webhook.public_url": text('an address such as "https://hooks.example.com/batchup"', check_public_url),
     "simulator.durations": text('a distribution such as "lognormal:53s:0.3"', check_durations),
     "simulator.speed": number("a factor above 0, at most 1000000", above=0, high=1e6),
     "simulator.seed": whole(0, _MANY),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from batchup.settings.hosts import is_loopback
+from batchup.settings.hosts import is_loopback, is_wildcard, parse_listen
 from batchup.settings.nearest import did_you_mean
 
 _NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,100}")
@@ -29,6 +29,10 @@ _UNBUILT_SUFFIXES: Final = {
     ".xz": "compressed",
     ".zip": "zip",
 }
+_WRITE_PUBLIC_URL: Final = (
+    "write the address at which the service reaches this machine, such as "
+    'public_url = "https://hooks.example.com/batchup"'
+)
 
 
 def _refused(text: str) -> ValueError:
@@ -80,20 +84,6 @@ def check_output_dir(folder: str | Path) -> None:
         raise ValueError(f"outputs to {found[1]}:// are not built yet; name a folder of this machine")
 
 
-def check_one_create(count: int) -> None:
-    """Check that no more than one create is open at a time."""
-    if count != 1:
-        raise ValueError("other values than 1 are not built yet")
-
-
-def check_no_list(choice: str) -> None:
-    """Check that polls are asked for as they are made so far: of one prediction each."""
-    if choice not in {"auto", "off"}:
-        raise ValueError(f'expected "auto" or "off", got "{choice}"')
-    if choice == "auto":
-        raise ValueError('polling by the service\'s list is not built yet; leave it out or write "off"')
-
-
 def check_no_dedupe(is_on: bool) -> None:  # noqa: FBT001 - a check gets the value and nothing else
     """Check that images that are equal under different ids are made once each."""
     if is_on:
@@ -110,13 +100,43 @@ def check_url(url: str) -> None:
     """Check that the key crosses a network only under TLS; inside this machine plain http will do."""
     if url == "simulator":
         return
+    _check_address(url, 'an address such as "https://api.eachlabs.ai/v1", or "simulator"', at_stake="key")
+
+
+def _check_address(url: str, expected: str, *, at_stake: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", url):
-        raise ValueError('expected an address such as "https://api.eachlabs.ai/v1", or "simulator"')
-    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError(f"expected {expected}")
+    if "@" in parts.netloc or "?" in url or "#" in url:
         raise ValueError("expected an address without user, query or fragment")
+    if parts.port == 0:  # looking at it raises ValueError where it is no port
+        raise ValueError("expected an address whose port is not 0")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ValueError("use https: over plain http the key could be read on the way")
+        raise ValueError(f"use https: over plain http the {at_stake} could be read on the way")
+
+
+def check_listen(address: str) -> None:
+    """Check that a server can be told to listen there: a host and a port, 0 for a free one."""
+    parse_listen(address)
+
+
+def check_public_url(url: str) -> None:
+    """Check that the secret of the webhooks crosses a network only under TLS."""
+    _check_address(url, 'an address such as "https://hooks.example.com/batchup"', at_stake="secret")
+
+
+def webhook_problem(listen: str, public_url: str | None, service_url: str) -> tuple[str, str] | None:
+    """Find out why the service could not reach the webhooks: the key to blame and what to write, or None."""
+    is_near = service_url == "simulator" or is_loopback(urlsplit(service_url).hostname or "")
+    if not is_near and public_url is None:
+        return "webhook.public_url", f"missing; {_WRITE_PUBLIC_URL}"
+    if not is_near and is_loopback(urlsplit(public_url or "").hostname or ""):
+        return "webhook.public_url", f"the service cannot reach this machine by that; {_WRITE_PUBLIC_URL}"
+    host, _ = parse_listen(listen)
+    if public_url is None and not (is_loopback(host) or is_wildcard(host)):
+        text = "without a public_url the secret would cross the network in plain http"
+        return "webhook.listen", f'{text}; write "127.0.0.1:0", or a public_url'
+    return None
 
 
 def check_key(key: str) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 from batchup.errors import ConfigProblem
 from batchup.settings.environment import environment_entries
-from batchup.settings.known import FREE, NOT_BUILT, SECTIONS, SETTINGS, field_of, find_setting
+from batchup.settings.known import FREE, NOT_BUILT, SECTIONS, SERVICE_URL, SETTINGS, field_of, find_setting
 from batchup.settings.nearest import did_you_mean
 from batchup.settings.origin import Entry, Origin, Problem
+from batchup.settings.rules import webhook_problem
 from batchup.settings.scalars import plain_value
 from batchup.settings.toml_source import KeyPath, TomlSource
 
@@ -150,6 +151,33 @@ def _cross_check(settings: Settings, source: TomlSource) -> None:
         settings.problems.append(
             Problem(where, "[simulator]", 'is only for [service] url = "simulator"; remove one of them')
         )
+    if not has_bad_url:
+        _check_webhook(settings, source)
+
+
+def _check_webhook(settings: Settings, source: TomlSource) -> None:
+    """Hold the webhook's address against the service's, where each of them can be used by itself."""
+    is_asked = any(path[0] == "webhook" for path in settings.values) or "webhook" in source.values
+    if not is_asked or any(problem.key.startswith("webhook") for problem in settings.problems):
+        return
+    listen = settings.values.get(("webhook", "listen"))
+    found: tuple[str, str] | None = ("webhook.listen", 'missing; add a line such as listen = "0.0.0.0:8080"')
+    if listen is not None:
+        public_url = settings.values.get(("webhook", "public_url"))
+        service_url = settings.values.get(("service", "url"), SERVICE_URL)
+        found = webhook_problem(listen, public_url, service_url)
+    if found is not None:
+        settings.problems.append(Problem(_where(settings, source, found[0]), *found))
+
+
+def _where(settings: Settings, source: TomlSource, dotted: str) -> str:
+    """Say where a setting stands, or the table it is missing from."""
+    path = tuple(dotted.split("."))
+    origin = settings.origins.get(path)
+    if origin in {"environment", "flag"}:
+        return str(origin)
+    is_in_file = path[0] in source.values
+    return source.where(path if origin == "file" else path[:1]) if is_in_file else source.label
 
 
 def _make_absolute(settings: Settings) -> None:
