@@ -168,12 +168,27 @@ class FakeService:
                 "id": p.id,
                 "model": "m",
                 "created_at": datetime.fromtimestamp(self._unix(p.created_at), UTC).isoformat(),
+                **self._listed(p, t - self.listing_lag_s),
             }
             for p in sorted(self.predictions.values(), key=lambda p: -p.created_at)
             if since <= self._unix(p.created_at) <= until and p.created_at + self.listing_lag_s <= t
         ]
         offset, limit = int(query["offset"]), int(query["limit"])
         return self._json(200, {"executions": rows[offset : offset + limit]}, t)
+
+    def _listed(self, p: Prediction, t: float) -> dict[str, Any]:
+        """Return what a row shows of a prediction as it was at `t`."""
+        if t < p.ends_at:
+            return {"status": "starting", "output": None, "execution_cost": 0, "run_time": 0}
+        word = "error" if p.error else "success"
+        output = None if p.error else f"https://cdn.example/{p.id}.png"
+        cost = 0 if p.error else p.cost
+        return {
+            "status": word,
+            "output": output,
+            "execution_cost": cost,
+            "run_time": p.ends_at - p.created_at,
+        }
 
     def _presign(self, t: float) -> Raw:
         if self._fault("presign") == "presign_500":

@@ -46,7 +46,7 @@ class Bench:
     """A batch with a few items, and short ways to send, answer and look."""
 
     def __init__(self, count: int = 1, *, policy: Policy | None = None, **settings: Any) -> None:
-        self.policy = policy or Policy(**settings)
+        self.policy = policy or Policy(**{"may_survey": False, **settings})
         self.board = Board(self.policy, Calendar(EPOCH), Random(1))
         self.batch = Batch(self.board)
         for k in range(count):
@@ -93,13 +93,18 @@ class Bench:
 
     def poll(self, answer: Answer, now: float | None = None) -> list[Command]:
         """Poll what is due first, when it is or at `now`, and answer."""
-        work = self.board.next_poll()
+        work, due_at = self.board.watch.next(0.0, 0.0)
         assert work is not None
         assert work.prediction_id is not None
-        at = max(work.next_poll_at, now or 0.0)
+        at = max(due_at, now or 0.0)
         request = Poll(work.item.id, work.prediction_id)
         self.batch.handle(Sent(request), at)
         return self.answer(request, answer, at)
+
+    def next_look_at(self, key: str = "i0") -> float:
+        """Return when a prediction is looked at next, the soonest."""
+        work = self.board.works[key]
+        return work.looks[0] if work.looks else work.next_poll_at
 
     def state(self, key: str = "i0") -> State:
         """Return the state of an item that is worked on."""

@@ -27,7 +27,7 @@ def test_a_running_prediction_is_looked_at_later() -> None:
     assert moves(bench.poll(running())) == []
     work = bench.board.works["i0"]
     age = work.running_at
-    assert age < work.next_poll_at <= 1.15 * age + bench.board.durations.mean_s
+    assert age < bench.next_look_at() <= 1.15 * age + bench.board.watch.planner.durations.mean_s
 
 
 def test_success_is_kept_with_all_that_was_told_and_fetched() -> None:
@@ -101,7 +101,7 @@ def test_a_poll_that_fails_is_repeated_ever_later() -> None:
     bench, waits = in_flight(), []
     for _ in range(12):
         bench.poll(problem(Verdict.REPEAT))
-        waits.append(bench.board.works["i0"].next_poll_at)
+        waits.append(bench.next_look_at())
     gaps = [b - a for a, b in pairwise(waits)]
     assert max(gaps) <= 60.0
     assert max(gaps[-4:]) > 6.0
@@ -112,7 +112,7 @@ def test_a_throttled_poll_is_due_when_the_pause_ends() -> None:
     """A poll that was throttled comes again when everybody may."""
     bench = in_flight()
     work = bench.board.works["i0"]
-    at = work.next_poll_at
+    at = bench.next_look_at()
     bench.poll(problem(Verdict.THROTTLED, retry_after_s=30.0))
     assert bench.choose(at) == Wait(at + 30.0)
     assert isinstance(bench.choose(at + 30.0), Poll)
@@ -129,7 +129,7 @@ def test_a_poll_may_end_the_run() -> None:
 def test_a_young_prediction_may_be_late_to_appear() -> None:
     """A 404 within two minutes of the create is no news, however often."""
     bench = in_flight(expected_s=20.0)
-    while bench.board.works["i0"].next_poll_at < 119.0:
+    while bench.next_look_at() < 119.0:
         assert bench.poll(problem(Verdict.GONE)) == []
     assert bench.board.works["i0"].gone_count == 0
 
@@ -140,7 +140,7 @@ def test_a_prediction_that_stays_away_is_gone() -> None:
     bench.poll(problem(Verdict.GONE), 130.0)
     for _ in range(2):
         assert told(bench.poll(problem(Verdict.GONE))) == []
-    assert bench.board.works["i0"].next_poll_at == pytest.approx(730.0)
+    assert bench.next_look_at() == pytest.approx(730.0)
     commands = bench.poll(problem(Verdict.GONE))
     assert told(commands) == ["failed"]
     assert commands[0].changes["failure"].kind == "gone"  # type: ignore[union-attr]
@@ -210,7 +210,7 @@ def test_an_overdue_prediction_keeps_its_slot_and_is_left() -> None:
     gaps = []
     for _ in range(4):
         at = bench.board.works["i0"].running_at
-        gaps.append(bench.board.works["i0"].next_poll_at - at)
+        gaps.append(bench.next_look_at() - at)
         bench.board.works["i1"].is_open = True  # looked at by somebody else
         bench.poll(running())
     assert gaps == sorted(gaps)
@@ -261,15 +261,17 @@ def test_a_failed_poll_of_an_overdue_item_waits_as_long() -> None:
     """An overdue item whose poll fails is not polled more often for it."""
     bench = in_flight(timeout_s=100.0)
     bench.poll(problem(Verdict.REPEAT), 200.0)
-    assert bench.board.works["i0"].next_poll_at >= 300.0
+    assert bench.next_look_at() >= 300.0
 
 
 def test_what_is_seen_is_learned() -> None:
     """A prediction found done teaches how long predictions take."""
-    bench = in_flight()
-    before = bench.board.durations.mean_s
-    bench.poll(done(predict_time_s=20.0), 20.5)
-    assert bench.board.durations.mean_s < before
+    bench = Bench(4)
+    before = bench.board.watch.planner.durations.mean_s
+    for k in range(4):
+        bench.create(100.0 * k, f"p{k}")
+        bench.poll(done(f"p{k}", predict_time_s=20.0), 100.0 * k + 20.5)
+    assert bench.board.watch.planner.durations.mean_s < before
 
 
 def test_what_was_not_watched_teaches_nothing() -> None:
@@ -277,7 +279,7 @@ def test_what_was_not_watched_teaches_nothing() -> None:
     bench = Bench(0)
     bench.restore(State.IN_FLIGHT, sent_at=-9000.0, prediction_id="p0")
     bench.poll(done())
-    assert len(bench.board.sightings) == 0
+    assert len(bench.board.watch.planner.sightings) == 0
 
 
 def test_a_wide_interval_teaches_nothing() -> None:
@@ -285,7 +287,7 @@ def test_a_wide_interval_teaches_nothing() -> None:
     bench = in_flight()
     bench.poll(running(), 50.0)
     bench.poll(done(), 500.0)
-    assert len(bench.board.sightings) == 0
+    assert len(bench.board.watch.planner.sightings) == 0
 
 
 def test_a_drain_lets_what_is_in_flight_land() -> None:

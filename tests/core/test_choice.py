@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from math import inf
+
 import pytest
 from core.fake_service import FakeService
 from core.parts import NEVER, Bench, done, failed, problem, running
@@ -68,12 +70,11 @@ def test_entries_that_were_overtaken_are_dropped() -> None:
     bench = Bench()
     bench.create(0.0)
     work = bench.board.works["i0"]
-    bench.board.poll_at(work, 30.0)
-    bench.board.poll_at(work, 40.0)
+    bench.board.watch.at(work, 30.0)
+    bench.board.watch.at(work, 40.0)
     assert isinstance(bench.choose(39.0), Wait)
     bench.poll(failed(NEVER))
-    assert bench.board.next_poll() is None
-    assert bench.board.polls == []
+    assert bench.board.watch.next(0.0, 0.0) == (None, inf)
 
 
 def test_a_choice_changes_nothing() -> None:

@@ -7,7 +7,7 @@ happens.
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -377,7 +377,6 @@ def _check_place(board: Board, work: Work, queued: int, now: float) -> None:
     else:
         assert queued == 0, f"{key}, {work.state}, is in a queue"
     if work.state is State.IN_FLIGHT or (work.state is State.SUCCEEDED and not work.urls):
-        entries: Iterable[tuple[float, str]] = board.polls
-        assert work.is_open or (work.next_poll_at, key) in entries, f"{key} is never polled again"
+        assert work.is_open or board.watch.holds(work), f"{key} is never polled again"
     assert work.state not in (State.SAVED, State.FAILED), f"{key} is at its end and still here"
     assert now >= 0

@@ -1,82 +1,32 @@
-"""The gate and its ledger: no window ever holds more requests than the rate, whatever the answers do."""
+"""The gate and its ledger, a rule at a time; tests/test_gate_property.py has all of them at once."""
 
-import heapq
-import random
+import asyncio
 import sqlite3
-from bisect import bisect_right
+import time
+from collections.abc import Awaitable, Callable
+from math import inf
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from edge.flood import TIMEOUT_S, HandLoop, unpaced, worst_window
 
 from batchup.edge.ledger import Ledger, ledger_path
-from batchup.edge.limits import Gate, Unlimited, hold_s
+from batchup.edge.limits import Gate, Unlimited, burst_of, hold_s
 from batchup.errors import DiskProblem
 from batchup.settings.units import Rate
 
 pytestmark = pytest.mark.anyio
-TIMEOUT_S = 30.0
 RATE = Rate(60, 60.0)
 
 
-def ledger(path: Path | str, now: float = 0.0, rate: Rate = RATE) -> Ledger:
-    return Ledger(Path(path), now=now, hold_s=hold_s(rate, TIMEOUT_S))
-
-
-class Flood:
-    """Asks a gate for all it gives; requests arrive, and are answered, as late as they please."""
-
-    def __init__(self, gates: list[Gate], rng: random.Random) -> None:
-        self.gates, self.rng = gates, rng
-        self.arrivals: list[float] = []
-        self._answers: list[tuple[float, int, int, object]] = []
-
-    async def flood(self, length_s: float, step_s: float) -> None:
-        """Take permits as fast as they come for `length_s` of the gates' time, without their pacers."""
-        now = 0.0
-        while now < length_s:
-            while self._answers and self._answers[0][0] <= now:
-                at, _, k, lease = heapq.heappop(self._answers)
-                self.gates[k].answered(lease, at)  # type: ignore[arg-type] # as it was taken
-            k = self.rng.randrange(len(self.gates))
-            lease = await self.gates[k].take(now)
-            if lease is None:
-                now += step_s
-            else:
-                self._send(now, k, lease)
-
-    def _send(self, now: float, k: int, lease: object) -> None:
-        arrives = now + self.rng.choice([0.0, 0.1, self.rng.uniform(0, TIMEOUT_S)])
-        self.arrivals.append(arrives)
-        if self.rng.random() < 0.8:
-            answered = self.rng.uniform(arrives, now + TIMEOUT_S)
-            heapq.heappush(self._answers, (answered, len(self.arrivals), k, lease))
-
-    def worst_window(self, length_s: float) -> int:
-        """Return the most arrivals in any window of this length."""
-        times = sorted(self.arrivals)
-        return max(k + 1 - bisect_right(times, at - length_s) for k, at in enumerate(times))
+def ledger(path: Path | str, now: float = 0.0, rate: Rate = RATE, **more: Any) -> Ledger:
+    return Ledger(Path(path), now=now, hold_s=hold_s(rate, TIMEOUT_S), **more)
 
 
 def leases_alone(rate: Rate, book: Ledger) -> Gate:
     """Make a gate whose pacer never waits: the pacer keeps real time, and the leases must do alone."""
-    gate = Gate(rate, book, TIMEOUT_S)
-    gate._pacer.max_rate = float("inf")
-    return gate
-
-
-@settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 10**6), count=st.integers(1, 60), runs=st.integers(1, 3))
-async def test_no_window_holds_more_than_the_rate(seed: int, count: int, runs: int) -> None:
-    """At any latency, answered or not, by one run or several: never over N arrivals in any window."""
-    rate = Rate(count, 60.0)
-    book = ledger(":memory:", rate=rate)
-    flood = Flood([leases_alone(rate, book) for _ in range(runs)], random.Random(seed))
-    await flood.flood(400.0, 0.5)
-    book.close()
-    assert len(flood.arrivals) > count
-    assert flood.worst_window(60.0) <= count
+    return unpaced(rate, book, TIMEOUT_S)
 
 
 async def test_a_lease_comes_back_after_its_answer_and_not_before() -> None:
@@ -85,11 +35,11 @@ async def test_a_lease_comes_back_after_its_answer_and_not_before() -> None:
     gate = leases_alone(rate, ledger(":memory:", rate=rate))
     lease = await gate.take(0.0)
     assert lease is not None
-    assert (gate.free(89.9), await gate.take(89.9)) == (0, None)
     gate.answered(lease, 10.0)
-    assert gate.free(70.4) == 0
     assert gate.next_at(20.0) == pytest.approx(70.5)
-    assert gate.free(70.6) == 1
+    assert [gate.free(at) for at in (20.0, 70.4, 70.6)] == [0, 0, 1]
+    assert await gate.take(71.0) is not None
+    assert (gate.free(161.4), await gate.take(161.4), gate.free(162.1)) == (0, None, 1)
 
 
 async def test_a_timeout_counts_from_when_the_request_goes_out() -> None:
@@ -109,8 +59,8 @@ async def test_leases_outlive_the_process(tmp_path: Path) -> None:
     assert [await leases_alone(rate, book).take(float(k)) is None for k in range(4)] == [False] * 3 + [True]
     book.close()
     again = ledger(tmp_path / "l.db", now=4.0, rate=rate)
-    assert (again.count(5.0), again.count(91.0)) == (3, 2)
-    assert again.next_return(5.0) == pytest.approx(90.5)
+    assert again.next_return(5.0) == pytest.approx(91.0)
+    assert [again.count(at) for at in (5.0, 90.9, 91.1, 92.1)] == [3, 3, 2, 1]
     again.close()
 
 
@@ -126,27 +76,179 @@ async def test_two_runs_share_one_ledger(tmp_path: Path) -> None:
         book.close()
 
 
-async def test_after_a_reboot_every_lease_is_held_on(tmp_path: Path) -> None:
-    """The clock starts anew at a boot, so what was held is held for a full hold from now."""
-    book = ledger(tmp_path / "l.db", now=5000.0)
-    book.take(5000.0, 5090.5, 60)
+async def test_after_a_reboot_a_full_allowance_is_held(tmp_path: Path) -> None:
+    """The clock starts anew, and the last leases may not be on disk: all of them are held for a full hold."""
+    book = ledger(tmp_path / "l.db", now=5000.0, boot="one", allowance=60)
+    assert (book.count(5000.0), book.take(5000.0, 5090.5, 60)) == (0, 1)
     book.close()
-    with sqlite3.connect(tmp_path / "l.db") as db:
-        db.execute("UPDATE boot SET id = 'another boot'")
-    db.close()
-    book = ledger(tmp_path / "l.db", now=7.0)
-    assert (book.count(97.0), book.count(98.0)) == (1, 0)
+    for now in (7.0, 20.0):  # the second one finds what the first has done
+        book = ledger(tmp_path / "l.db", now=now, boot="two", allowance=60)
+        assert [book.count(at) for at in (20.0, 97.0, 98.0)] == [60, 60, 0]
+        book.close()
+
+
+async def test_what_another_run_changes_is_seen(tmp_path: Path) -> None:
+    """A lease taken, answered and tidied away by one run is so for the other, at once."""
+    one, two = (ledger(tmp_path / "l.db") for _ in range(2))
+    first = one.take(0.0, 90.0, 60)
+    assert first is not None
+    assert two.next_return(0.0) == 90.0
+    one.change(first, 61.0)
+    assert two.next_return(1.0) == 61.0
+    two.change(first, 62.0)
+    assert one.next_return(2.0) == 62.0
+    for k in range(200):
+        assert (one, two)[k % 2].take(70.0 + k, 75.5 + k, 60) is not None
+        assert one.count(70.0 + k) == two.count(70.0 + k) <= 6
+    assert one._db.execute("SELECT count(*) FROM leases").fetchone()[0] < 160
+    one.close()
+    two.close()
+
+
+def on_hand(go: Callable[[HandLoop], Awaitable[None]]) -> None:
+    """Run something on a loop whose clock is set by hand."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, HandLoop)
+        await go(loop)
+
+    with asyncio.Runner(loop_factory=HandLoop) as runner:
+        runner.run(main())
+
+
+@pytest.mark.parametrize(("count", "burst"), [(1, 1), (5, 5), (30, 6), (60, 6), (300, 30), (6000, 600)])
+def test_the_burst_is_a_tenth(count: int, burst: int) -> None:
+    """At one time a tenth of the allowance may go out, six at least, and never more than all of it."""
+    assert burst_of(count) == burst
+    book = ledger(":memory:", rate=Rate(count, 60.0))
+    assert Gate(Rate(count, 60.0), book, TIMEOUT_S).burst == burst
+    assert Unlimited.burst > 0
     book.close()
 
 
-async def test_the_pacer_spreads_a_full_allowance() -> None:
-    """At the start a burst of a tenth goes out, not the whole allowance."""
-    gate = Gate(RATE, ledger(":memory:"), TIMEOUT_S)
-    assert gate.free(0.0) == 6
-    for _ in range(6):
-        assert await gate.take(0.0) is not None
+def test_the_next_permit_is_foretold() -> None:
+    """`next_at` is when `free` is larger: by the pacer, by a lease that comes back, or by neither, ever."""
+
+    async def go(loop: HandLoop) -> None:
+        rate = Rate(8, 60.0)
+        gate = Gate(rate, ledger(":memory:", rate=rate), TIMEOUT_S)
+        assert (gate.free(0.0), gate.next_at(0.0)) == (6, inf)
+        leases = [await gate.take(0.0) for _ in range(6)]
+        assert gate.free(0.0) == 0
+        for lease in leases[:3]:
+            assert lease is not None
+            gate.answered(lease, 1.0)
+        seen = []
+        while gate.next_at(loop.at) < inf:
+            before, at = gate.free(loop.at), gate.next_at(loop.at)
+            loop.at = at - 0.01
+            assert gate.free(loop.at) == before
+            loop.at = at
+            assert gate.free(loop.at) > before
+            seen.append((round(at, 1), gate.free(at)))
+        assert seen == [(7.5, 1), (15.0, 2), (61.5, 5), (91.0, 6)]
+
+    on_hand(go)
+
+
+def test_a_large_burst_is_foretold_in_steps() -> None:
+    """With many permits free, one more is no news: it is foretold when there is a sixth of all more."""
+
+    async def go(loop: HandLoop) -> None:
+        rate = Rate(600, 60.0)
+        gate = Gate(rate, ledger(":memory:", rate=rate), TIMEOUT_S)
+        for _ in range(60):
+            await gate.take(0.0)
+        assert gate.next_at(0.0) == pytest.approx(0.1, abs=0.001)
+        loop.at = 0.1001
+        assert gate.free(loop.at) == 1
+        assert gate.next_at(loop.at) == pytest.approx(1.1, abs=0.001)
+
+    on_hand(go)
+
+
+def test_another_rate_wins_no_burst() -> None:
+    """After a change of rate there are no more permits than before it, and they come at the new pace."""
+
+    async def go(loop: HandLoop) -> None:
+        gate = Gate(RATE, ledger(":memory:"), TIMEOUT_S)
+        for _ in range(6):
+            await gate.take(0.0)
+        loop.at = 2.01
+        await gate.change(Rate(600, 60.0))
+        assert (gate.free(loop.at), gate.burst) == (2, 60)
+        loop.at = 3.02
+        assert gate.free(loop.at) == 12
+        await gate.change(Rate(5, 10.0))
+        assert (gate.free(loop.at), gate.burst) == (0, 5)  # six leases are out, under the old terms
+
+    on_hand(go)
+
+
+@pytest.mark.parametrize("new", [Rate(120, 60.0), Rate(20, 60.0), Rate(60, 120.0), Rate(10, 5.0)])
+def test_a_change_of_rate_breaks_neither(new: Rate) -> None:
+    """No window of the old rate is broken before the change, none of the new one an old period after it."""
+
+    async def go(loop: HandLoop) -> None:
+        gate = leases_alone(RATE, ledger(":memory:"))
+        sent: list[float] = []
+        for tick in range(4000):
+            loop.at = tick / 10
+            if tick == 1500:
+                await gate.change(new)
+            while gate.free(loop.at) and (lease := await gate.take(loop.at)) is not None:
+                gate.sent(lease, loop.at)
+                gate.answered(lease, loop.at)
+                sent.append(loop.at)
+        old, late = [at for at in sent if at < 150.0], [at for at in sent if at >= 210.0]
+        assert worst_window(old, 60.0) <= 60
+        assert worst_window(late, new.period_s) <= new.count
+        assert len(late) > new.count
+
+    on_hand(go)
+
+
+async def test_a_lease_may_be_given_back() -> None:
+    """Where nothing is sent after all, the permit is there again at once."""
+    gate = leases_alone(Rate(1, 60.0), ledger(":memory:", rate=Rate(1, 60.0)))
+    lease = await gate.take(0.0)
+    assert lease is not None
     assert gate.free(0.0) == 0
-    assert gate.next_at(0.0) == pytest.approx(1.0)
+    gate.give_back(lease, 1.0)
+    assert gate.free(1.0) == 1
+
+
+async def test_a_gate_goes_on_counting_where_another_left_off() -> None:
+    """The worst window and what was sent lately outlive a change of gates."""
+    first = Unlimited()
+    for k in range(10):
+        first.give_back(await first.take(float(k)), float(k))
+    gate = Gate(Rate(60, 5.0), ledger(":memory:"), TIMEOUT_S, first)
+    await gate.take(10.0)
+    assert (gate.worst_window, gate.sent_lately(10.0, 60.0)) == (10, 11)
+
+
+async def test_asking_the_gate_costs_little() -> None:
+    """What the gate adds to a choice is small: `free` is asked a few times for each request."""
+    gate = Gate(RATE, ledger(":memory:"), TIMEOUT_S)
+    for _ in range(3):
+        await gate.take(0.0)
+    began_at = time.process_time()
+    for _ in range(2000):
+        gate.free(0.0)
+    spent_us = (time.process_time() - began_at) / 2000 * 1e6
+    print(f"{spent_us:.1f} us for `free`")
+    assert spent_us < 100  # about 8 when nothing else runs
+
+
+def test_a_newer_ledger_is_left_alone(tmp_path: Path) -> None:
+    """A ledger that a newer batchup wrote is refused, and not changed."""
+    with sqlite3.connect(tmp_path / "l.db") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(DiskProblem, match="newer"):
+        ledger(tmp_path / "l.db")
 
 
 async def test_unlimited_is_unlimited() -> None:
@@ -156,7 +258,7 @@ async def test_unlimited_is_unlimited() -> None:
         lease = await gate.take(float(k))
         gate.sent(lease, float(k))
         gate.answered(lease, float(k))
-    assert gate.next_at(5.0) == 5.0
+    assert gate.next_at(5.0) == inf
     assert gate.free(0.0) > 0
     assert gate.worst_window == 60
     assert gate.sent_lately(199.0, 10.0) == 10

@@ -1,5 +1,6 @@
 """The loop where something goes wrong in it: a bug in one item, a caller's function, a write that fails."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,7 +19,7 @@ from edge.servers import answer, serving
 from batchup.core.batch import Batch
 from batchup.core.board import Board
 from batchup.core.items import Item, LocalFile, Outcome, SavedFile
-from batchup.core.messages import Event, ItemRead, ItemRestored, Keep, ManifestEnded, Note, Put
+from batchup.core.messages import Done, Event, ItemRead, ItemRestored, Keep, ManifestEnded, Note, Put, Wait
 from batchup.core.policy import Policy
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
@@ -29,7 +30,10 @@ from batchup.edge.limits import Gate, Unlimited, hold_s
 from batchup.edge.outputs import Outputs
 from batchup.edge.pool import Pool, Tools
 from batchup.edge.put import Uploader
-from batchup.errors import InternalProblem
+from batchup.edge.sharing import Sharing
+from batchup.edge.slots import Slots
+from batchup.errors import DiskProblem, InternalProblem
+from batchup.job import Limits
 from batchup.settings.units import Rate
 
 pytestmark = pytest.mark.anyio
@@ -299,3 +303,99 @@ async def test_a_stop_after_the_end_is_nothing(tmp_path: Path) -> None:
         it.pool.stop("signal")
         it.pool.abort()
     assert it.pool.error is None
+
+
+@asynccontextmanager
+async def shared(folder: Path, url: str, others: int) -> AsyncIterator[tuple[Bench, Slots]]:
+    """A pool beside another run with the same key, which has so many predictions running."""
+    async with bench(folder, url) as it:
+        clock, board = it.pool.tools.clock, it.pool.batch.board
+        ledgers = [Ledger(folder / "l.db", now=clock.monotonic(), hold_s=10.0) for _ in range(2)]
+        other = Slots(ledgers[0], "other")
+        other.beat(clock.monotonic(), [900.0] * others, others)
+        it.pool.tools.gate = Gate(Rate(60, 60.0), ledgers[1], 10.0)
+        it.pool.sharing = Sharing(board, clock, Slots(ledgers[1], "mine"), Limits())
+        yield it, other
+        for ledger in ledgers:
+            ledger.close()
+
+
+async def test_no_create_goes_out_without_a_slot(tmp_path: Path) -> None:
+    """A slot that another run took at the last moment is not taken twice, and the permit is given back."""
+    async with shared(tmp_path, "http://127.0.0.1:9/", 0) as (it, other):
+        monotonic = it.pool.tools.clock.monotonic
+
+        async def read() -> None:
+            other.beat(monotonic(), [900.0] * 10, 10)  # after this run has looked
+            it.pool.feed(ItemRead(item("a")))
+            await until(lambda: it.pool.batch.board.others_running == 10)
+            assert it.pool.tools.gate.free(monotonic()) == 5  # of the pacer's six
+            it.pool.stop("signal")
+
+        await it.pool.run([], read)
+        assert it.pool.batch.board.tally.requests == 0
+        assert other.beat(monotonic(), [], 0).running_count == 0
+
+
+async def test_slots_follow_what_is_running(tmp_path: Path) -> None:
+    """What may be running is with the other run as soon as it may, and what is left is left behind."""
+    arrived = threading.Event()
+
+    def behave(connection: socket, request: bytes) -> bool:
+        arrived.set()
+        return CREATED(connection, request)
+
+    with serving(behave) as server:
+        async with shared(tmp_path, server.url, 3) as (it, other):
+            monotonic = it.pool.tools.clock.monotonic
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(partial(it.run, [], item("a")))
+                await anyio.to_thread.run_sync(arrived.wait, 10)
+                assert other.beat(monotonic(), [900.0] * 3, 3).running_count == 1
+                await until(lambda: it.kept("a") == ("in_flight", "p1"))
+                it.pool.stop("signal")
+            left = other.beat(monotonic(), [900.0] * 3, 3)
+            assert (left.running_count, dict(left.demands)) == (1, {})
+
+
+class Asked(Batch):
+    """A core that waits, and notes how many permits there were whenever it was asked."""
+
+    permits: tuple[int, ...] = ()
+
+    def choose(self, now: float, permits: int) -> Wait | Done:
+        """Wait until all permits are there."""
+        self.permits = (*self.permits, permits)
+        return Done() if permits == 6 else Wait(None)
+
+
+async def test_one_more_permit_is_a_reason_to_ask_again(tmp_path: Path) -> None:
+    """The core's choice depends on how many permits are free: it is asked at each, and not in between."""
+    async with bench(tmp_path) as it:
+        ledger = Ledger(Path(":memory:"), now=0.0, hold_s=10.0)
+        gate = it.pool.tools.gate = Gate(Rate(60, 3.0), ledger, 10.0)
+        for _ in range(4):
+            await gate.take(it.pool.tools.clock.monotonic())
+        it.pool.batch = Asked(it.pool.batch.board)
+
+        async def read() -> None:
+            pass
+
+        with anyio.fail_after(3):
+            await it.pool.run([], read)
+        ledger.close()
+        assert it.pool.batch.permits == (2, 3, 4, 5, 6)
+
+
+async def test_a_broken_ledger_ends_the_run_in_order(tmp_path: Path) -> None:
+    """A ledger that cannot be used any more is the run's problem, wherever it is met."""
+    async with shared(tmp_path, "http://127.0.0.1:9/", 0) as (it, _):
+
+        async def read() -> None:
+            with sqlite3.connect(tmp_path / "l.db") as db:
+                db.execute("DROP TABLE runs")
+            db.close()
+            it.pool.look_at_others()
+
+        await it.pool.run([], read)
+    assert isinstance(it.pool.error, DiskProblem)
