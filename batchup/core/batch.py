@@ -21,9 +21,12 @@ from batchup.core.messages import (
     ItemCounted,
     ItemRead,
     ItemRestored,
+    LimitsChanged,
     Listed,
     ListPage,
     ManifestEnded,
+    Notified,
+    OthersRunning,
     Poll,
     Presign,
     Presigned,
@@ -32,11 +35,13 @@ from batchup.core.messages import (
     Seen,
     Sent,
     Stop,
+    Survey,
+    Surveyed,
     Uploaded,
     UploadFailed,
     Wait,
 )
-from batchup.core.reactions import creates, doubts, intake, polls, saving, uploads
+from batchup.core.reactions import creates, doubts, hearing, intake, polls, saving, surveys, uploads
 
 QUEUE_PER_SLOT = 2  # items read ahead, so that a create never waits for the manifest
 
@@ -65,12 +70,8 @@ class Batch:
                 return self._answered(event, now)
             case Sent():
                 return self._sent(event.request, now)
-            case ItemRead():
-                return intake.on_read(board, event, now)
-            case ItemCounted():
-                return intake.on_counted(board, event)
-            case ItemRestored():
-                return intake.on_restored(board, event, now)
+            case ItemRead() | ItemCounted() | ItemRestored() | ManifestEnded():
+                return self._read(event, now)
             case Downloaded():
                 return saving.on_downloaded(board, event, now)
             case DownloadFailed():
@@ -79,11 +80,31 @@ class Batch:
                 return uploads.on_uploaded(board, event, now)
             case UploadFailed():
                 return uploads.on_upload_failed(board, event, now)
-            case ManifestEnded():
-                board.has_manifest_ended = True
+            case Notified():
+                return hearing.on_notified(board, event, now)
+            case LimitsChanged():
+                board.change_limits(event)
+                return []
+            case OthersRunning():
+                board.others_running = event.count
                 return []
             case _:
                 return self._stop(event)
+
+    def _read(
+        self, event: ItemRead | ItemCounted | ItemRestored | ManifestEnded, now: float
+    ) -> list[Command]:
+        board = self.board
+        match event:
+            case ItemRead():
+                return intake.on_read(board, event, now)
+            case ItemCounted():
+                return intake.on_counted(board, event)
+            case ItemRestored():
+                return intake.on_restored(board, event, now)
+            case _:
+                board.has_manifest_ended = True
+                return []
 
     def _stop(self, event: Stop) -> list[Command]:
         if self.board.stop is None or self.board.stop.drain:
@@ -98,9 +119,9 @@ class Batch:
             case Create():
                 return creates.on_sent(board, request, now)
             case Poll():
-                board.tally.polls += 1
-                board.works[request.item_id].is_open = True
-                return []
+                return polls.on_sent(board, request, now)
+            case Survey():
+                return surveys.on_sent(board, now)
             case Inspect():
                 return doubts.on_inspect_sent(board)
             case Presign():
@@ -123,6 +144,8 @@ class Batch:
                 return doubts.on_inspect_answer(board, request, answer, now)
             case Presign(), Presigned() | Problem() as answer:
                 return uploads.on_answer(board, request, answer, now)
+            case Survey(), Surveyed() | Problem() as answer:
+                return surveys.on_answer(board, answer, now)
             case ListPage(), Listed() | Problem() as answer:
                 return doubts.on_list_answer(board, request, answer, event.known, now)
             case _:

@@ -3,25 +3,27 @@
 `choice.py` reads it to decide what to send; `reactions` change it when something happened.
 """
 
-import heapq
 from collections import Counter, deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import InitVar, dataclass, field, replace
 from random import Random
 from typing import Any
 
 from batchup.core.brakes import Brakes
 from batchup.core.calendar import Calendar
+from batchup.core.hooks import Hooks
 from batchup.core.items import LocalFile
 from batchup.core.listing import Listing
-from batchup.core.messages import Keep, Stop
+from batchup.core.messages import Keep, LimitsChanged, Stop
 from batchup.core.money import can_afford_one
+from batchup.core.planner import Planner, remember
 from batchup.core.policy import Policy
-from batchup.core.polling import REMEMBERED_COUNT, Durations, Sighting, fit, next_poll_age, polls_affordable
 from batchup.core.retry import Budget
 from batchup.core.states import MAY_BE_RUNNING, Move, State, after
+from batchup.core.survey import Survey
 from batchup.core.tally import Tally
 from batchup.core.verdicts import Kind
+from batchup.core.watch import Watch
 from batchup.core.work import Work
 from batchup.errors import BatchupError
 
@@ -48,11 +50,11 @@ class Board:
     policy: Policy
     calendar: Calendar
     rng: Random
+    remembered: InitVar[Iterable[Sequence[object]]] = ()  # sightings of earlier runs
     works: dict[str, Work] = field(default_factory=dict)
     unprepared: dict[str, None] = field(default_factory=dict)  # ready items that wait for an upload, in order
     prepared: deque[str] = field(default_factory=deque)  # ready items that can be created now
     backing_off: dict[str, float] = field(default_factory=dict)  # items by the instant their wait is over
-    polls: list[tuple[float, str]] = field(default_factory=list)  # heap; entries may be stale
     uploads: dict[str, Upload] = field(default_factory=dict)
     wanted_uploads: dict[str, None] = field(default_factory=dict)  # hashes to be presigned, in order
     listing: Listing = field(default_factory=Listing)
@@ -63,7 +65,7 @@ class Board:
     open: Counter[Kind] = field(default_factory=Counter)
     saving: set[str] = field(default_factory=set)  # ids being downloaded
     running_count: int = 0  # items that may be running at the service
-    sightings: deque[Sighting] = field(default_factory=lambda: deque(maxlen=REMEMBERED_COUNT))
+    others_running: int = 0  # predictions of other runs with this key that may be running
     presigned_count: int = 0
     service_offset_s: float = 0.0  # the service's wall clock minus ours, as of its last answer
     is_offset_known: bool = False
@@ -73,11 +75,17 @@ class Board:
     tally: Tally = field(default_factory=Tally)
     brakes: Brakes = field(init=False)
     budget: Budget = field(default_factory=Budget)
-    durations: Durations = field(init=False)
+    watch: Watch = field(init=False)
+    survey: Survey = field(init=False)
+    hooks: Hooks = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.brakes = Brakes(self.policy.concurrency)
-        self.durations = fit((), self.policy.expected_s)
+    def __post_init__(self, remembered: Iterable[Sequence[object]]) -> None:
+        policy = self.policy
+        self.brakes = Brakes(policy.concurrency)
+        planner = Planner(policy.expected_s, policy.concurrency, remember(remembered))
+        self.watch = Watch(planner, policy.timeout_s)
+        self.survey = Survey(is_allowed=policy.may_survey)
+        self.hooks = Hooks(is_on=policy.has_webhooks)
 
     def move(self, work: Work, move: Move, now: float, **changes: Any) -> Keep:
         """Change an item's state, as the table allows, and return what has to be written down."""
@@ -105,11 +113,23 @@ class Board:
 
     def slots_used(self, now: float) -> int:
         """Count predictions that may be running: in flight, in doubt, held and overdue ones alike."""
-        return self.running_count + sum(1 for at in self.held_until if at > now)
+        held = sum(1 for at in self.held_until if at > now)
+        return self.running_count + held + self.others_running
 
     def slots_free(self, now: float) -> int:
         """Count the predictions that may be added now."""
         return max(0, min(self.policy.concurrency, self.brakes.cap) - self.slots_used(now))
+
+    def change_limits(self, limits: LimitsChanged) -> None:
+        """Take in other limits; what is in flight beyond them is let land."""
+        self.policy = replace(
+            self.policy,
+            concurrency=limits.concurrency,
+            requests_per_s=limits.requests_per_s,
+            burst=limits.burst,
+        )
+        self.brakes.allow(limits.concurrency)
+        self.watch.planner.slot_count = limits.concurrency
 
     def learn_offset(self, offset_s: float) -> None:
         """Take in how far the service's clock is from ours."""
@@ -117,41 +137,9 @@ class Board:
             self.listing.is_unclear = True  # its window was reckoned by our clock alone
         self.service_offset_s, self.is_offset_known = offset_s, True
 
-    def learn(self, sighting: Sighting) -> None:
-        """Take in how long a prediction took."""
-        self.sightings.append(sighting)
-        self.durations = fit(tuple(self.sightings), self.policy.expected_s)
-
-    def plan_poll(self, work: Work, now: float) -> None:
-        """Set when to look at this prediction next, given that it was running just now."""
-        age = now - (work.created_at if work.created_at is not None else work.sent_at)
-        if age >= self.policy.timeout_s:
-            self.poll_at(work, now + age / 2)
-            return
-        others = 1 + self.presigned_count / max(1, self.tally.creates)
-        polls = polls_affordable(
-            self.durations,
-            slot_count=min(self.policy.concurrency, max(1, self.running_count)),
-            requests_per_s=self.policy.requests_per_s,
-            other_requests=others,
-        )
-        due = now - age + next_poll_age(age, self.durations, polls)
-        self.poll_at(work, min(due, max(now, now - age + self.policy.timeout_s)))
-
-    def poll_at(self, work: Work, at: float) -> None:
-        """Look at this prediction at `at`."""
-        work.next_poll_at = at
-        heapq.heappush(self.polls, (at, work.item.id))
-
-    def next_poll(self) -> Work | None:
-        """Return the prediction to be looked at first, or None; drops entries that were overtaken."""
-        while self.polls:
-            at, item_id = self.polls[0]
-            work = self.works.get(item_id)
-            if work is not None and work.next_poll_at == at and not work.is_open and work.is_pollable:
-                return work
-            heapq.heappop(self.polls)
-        return None
+    def find(self, prediction_id: str) -> Work | None:
+        """Return the item that this prediction was bought for, or None."""
+        return next((work for work in self.works.values() if work.prediction_id == prediction_id), None)
 
     def is_uploaded(self, work: Work) -> bool:
         """Tell whether all local files of an item are at the service."""
@@ -183,4 +171,4 @@ class Board:
 
     def landing_s(self) -> float:
         """Return how long a create needs until its output is on disk, nineteen times of twenty."""
-        return self.durations.age_at(0.95) * 1.1 + 5.0
+        return self.watch.planner.durations.age_at(0.95) * 1.1 + 5.0

@@ -71,6 +71,12 @@ class Brakes:
             if self.accepted_count >= GROWTH_COUNT:
                 self.cap, self.accepted_count = self.cap + 1, 0
 
+    def allow(self, concurrency: int) -> None:
+        """Another number of predictions in flight is allowed; a cap the service named stays."""
+        is_shrunken = self.cap < self.concurrency
+        self.concurrency = concurrency
+        self.cap = min(self.cap, concurrency) if is_shrunken else concurrency
+
     def settled(self) -> None:
         """A prediction settled: what waits for room or for credit may try once more."""
         self.is_out_of_credit = False

@@ -2,16 +2,18 @@
 
 The order is the order of worth: a free slot is filled first, because an empty one earns nothing; then what
 keeps the slots filled (uploads for the next items), what clears up doubts, and the poll that is due first.
-Nothing is sent when nothing is due: a permit kept is worth more than a poll that finds nothing.
+The price of a request falls as free permits pile up: nothing is sent while a permit kept is worth more than
+what a poll would find.
 """
 
 from collections.abc import Iterator
 from math import inf
 
+from batchup.core import pace
 from batchup.core.board import Board
-from batchup.core.messages import Create, Done, Inspect, ListPage, Poll, Presign, Request, Wait
+from batchup.core.messages import Create, Done, Inspect, ListPage, Poll, Presign, Request, Survey, Wait
 from batchup.core.verdicts import Kind
-from batchup.core.windows import next_window
+from batchup.core.windows import MARGIN_S, next_window
 
 AHEAD_COUNT = 2  # uploads kept ready beyond the free slots
 MANY_UPLOADS = 8  # under way at one time
@@ -29,8 +31,8 @@ def choose(board: Board, now: float, permits: int) -> Request | Wait | Done:
         return Wait(None)
     if now < board.brakes.resume_at:
         return Wait(board.brakes.resume_at)
-    request = _create(board, now) or _presign(board, now) or _look_for_doubts(board, now) or _poll(board, now)
-    return request or Wait(_next_instant(board, now))
+    request = _create(board, now) or _presign(board, now) or _look_for_doubts(board, now)
+    return request or _look(board, now, permits)
 
 
 def can_create_ever(board: Board, now: float) -> bool:
@@ -38,7 +40,7 @@ def can_create_ever(board: Board, now: float) -> bool:
     if board.stop is not None or board.is_past_deadline(now):
         return False
     gets_back = any(at > now for at in board.held_until)  # what is held gives its slot back
-    has_room = board.slots_free(now) > 0 or gets_back
+    has_room = board.slots_free(now) > 0 or gets_back or board.others_running > 0
     return has_room and board.can_afford_one()
 
 
@@ -123,19 +125,36 @@ def _page(board: Board, now: float) -> ListPage:
     return ListPage(listing.offset, window.from_at, window.to_at)
 
 
-def _poll(board: Board, now: float) -> Poll | None:
-    work = board.next_poll()
-    if work is None or work.next_poll_at > now or work.prediction_id is None:
-        return None
-    return Poll(work.item.id, work.prediction_id)
+def _look(board: Board, now: float, permits: int) -> Poll | Survey | Wait:
+    """Poll the prediction that is due first at the price of this instant, or look at all; else wait."""
+    survey_at = pace.survey_at(board, now, permits)
+    if board.survey.probe is not None and survey_at <= now:
+        return _survey(board, now)
+    place = pace.place(board, now, permits)
+    work, at = board.watch.next(place, pace.heard_place(board, place))
+    if work is not None and work.prediction_id is not None and at <= now:
+        return Poll(work.item.id, work.prediction_id)
+    if survey_at <= now:
+        return _survey(board, now)
+    return Wait(
+        min(
+            (t for t in (_next_instant(board, now), at, survey_at) if t is not None and t < inf), default=None
+        )
+    )
+
+
+def _survey(board: Board, now: float) -> Survey:
+    """Ask for everything that was created since the oldest prediction that is still to be seen."""
+    oldest_at = min((work.sent_at for work in board.watch.planned()), default=now)
+    if board.survey.probe is not None:
+        oldest_at = min(oldest_at, board.survey.probe.born_at)
+    to_unix, offset_s = board.calendar.to_unix, board.service_offset_s
+    return Survey(to_unix(oldest_at) + offset_s - MARGIN_S, to_unix(now) + offset_s + MARGIN_S)
 
 
 def _next_instant(board: Board, now: float) -> float | None:
     """Return when the answer may change by itself; None when only an event can change it."""
     instants = [board.brakes.creates_from(now), board.listing.not_before]
-    work = board.next_poll()
-    if work is not None:
-        instants.append(work.next_poll_at)
     instants += board.backing_off.values()
     instants += [work.next_poll_at for work in board.doubts()]
     instants += [board.uploads[sha256].not_before for sha256 in board.wanted_uploads]

@@ -62,7 +62,16 @@ class ListPage:
     kind = Kind.LIST
 
 
-Request: TypeAlias = Create | Poll | Inspect | Presign | ListPage
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The newest of the service's executions created between two Unix instants, as a look at all of them."""
+
+    created_from: float
+    created_to: float
+    kind = Kind.LIST
+
+
+Request: TypeAlias = Create | Poll | Inspect | Presign | ListPage | Survey
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +132,13 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Surveyed:
+    """The predictions the list showed, ours and others'; of a failure it does not show the reason."""
+
+    rows: tuple[Seen, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """An answer that is not a good one, or none at all."""
 
@@ -133,7 +149,7 @@ class Problem:
     is_senseless: bool = False
 
 
-Answer: TypeAlias = Accepted | Seen | Presigned | Listed | Problem
+Answer: TypeAlias = Accepted | Seen | Presigned | Listed | Surveyed | Problem
 
 # ---------------------------------------------------------------- events: facts into the core
 
@@ -244,6 +260,32 @@ class Stop:
     drain: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """The service called back: this prediction is worth a poll now. Whether it is ours is not known."""
+
+    prediction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsChanged:
+    """The limits are others from now on: the job file was changed, or another run shares them.
+
+    `requests_per_s` in the run's clock (None: unlimited), `burst` the most permits there are at one time.
+    """
+
+    concurrency: int
+    requests_per_s: float | None
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class OthersRunning:
+    """So many predictions of other runs with this key may be running; they take slots as our own do."""
+
+    count: int
+
+
 Event: TypeAlias = (
     ItemRead
     | ItemCounted
@@ -255,6 +297,9 @@ Event: TypeAlias = (
     | UploadFailed
     | Downloaded
     | DownloadFailed
+    | Notified
+    | LimitsChanged
+    | OthersRunning
     | Stop
 )
 
@@ -281,6 +326,13 @@ class KeepUpload:
     sha256: str
     url: str
     expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeepSightings:
+    """Remember what was seen of durations, for the next run: (not done at age, done at age, kind of item)."""
+
+    sightings: tuple[tuple[float, float, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,4 +378,4 @@ class End:
     error: BatchupError
 
 
-Command: TypeAlias = Keep | KeepUpload | Put | Download | Tell | Note | End
+Command: TypeAlias = Keep | KeepUpload | KeepSightings | Put | Download | Tell | Note | End

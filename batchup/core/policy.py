@@ -11,9 +11,12 @@ class Policy:
     concurrency: int = 10
     open_creates: int = 1
     requests_per_s: float | None = 1.0
+    burst: int = 6  # the most permits there are at one time
     max_attempts: int = 3
     max_spend: float | None = None
     expected_s: float = 53.0
+    has_webhooks: bool = False
+    may_survey: bool = True  # the service's list may stand in for polls
     timeout_s: float = 900.0
     on_in_doubt: Literal["reconcile", "hold", "resubmit"] = "reconcile"
     request_timeout_s: float = 30.0

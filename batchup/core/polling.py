@@ -1,109 +1,218 @@
-"""When to look: the age at which a prediction is polled next, from what durations were seen.
+"""When to look: the cheapest schedule of polls at each price of a request, by dynamic programming over ages.
 
-Durations are seen through polls, so most are known as an interval: not done at age `lo`, done at age `hi`.
-A lognormal is fitted to the recent ones. A schedule then looks when a set share of the predictions that
-were still running at the last look have probably finished: few looks while the outcome is certain, more
-where it is not. The share follows from how many polls the limits leave for each prediction.
+At price p (seconds of a slot that one request is worth) a prediction seen running at age a costs
+
+    V(a) = min over b > a of (b - a) + p + S(b)/S(a) V(b),
+
+the wait until the next look, the look, and what follows if it is still running then; S(a) is the share still
+running at age a. One backward pass gives the best next age for every age. Which price is right follows from
+the limits: the one at which neither slots nor requests are wasted. All of it is plain functions of their
+arguments; `choice.py` asks them late, when a permit is there.
+
+Where something else tells of ends (a webhook, the service's list) for a share `heard` of the predictions,
+only the others waste a slot from their end until the next look; with I(a) the expected seconds run by age a,
+
+    V(a) = min over b > a of heard (I(b) - I(a))/S(a) + (1 - heard) (b - a) + p + S(b)/S(a) V(b),
+
+since what is heard of is fetched with a request too.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log, sqrt
-from statistics import NormalDist
+from itertools import pairwise
+from math import exp, log
 
-REMEMBERED_COUNT = (
-    120  # sightings that count; enough for two decimals of the mean, few enough to follow a drift
-)
-PRIOR_WEIGHT = 3.0  # how many sightings the first guess is worth
-PRIOR_SPREAD = 0.3  # the first guess of the spread of log durations
-FORGETTING = 0.97  # each newer sighting makes the older ones count this much less
-LEAST_SPREAD = 0.02
-LEAST_GAP_SHARE = 0.02  # of the typical duration: polls closer than this find nothing
-MOST_GAP_SHARE = 0.15  # of the age: a straggler is never left alone for longer
-PROBABLY_OVER = 1e-6
+from batchup.core.durations import Durations
 
-_NORMAL = NormalDist()
+PRICE_COUNT = 16
+LOWEST_PRICE, HIGHEST_PRICE = 0.0004, 1.2  # of the mean duration
+FREE_PRICE = 0.003  # of the mean: where nothing limits requests, a poll is still not for nothing
+QUANTILE_COUNT, LINEAR_COUNT = 56, 24  # ages: where predictions end, and evenly between
+TAIL_GROWTH = 1.07
+TAIL_END = 2.5  # times the oldest age, or the mean
+LEAST_GAP = 0.004  # of the mean: ages closer than this are one
+LATEST = 1.15  # times its age: no straggler is left alone for longer
+SOONEST = 0.003  # of the mean: no two looks closer than this
+FLOOR, FLOOR_FALL = 1e-7, 0.05  # beyond all that was seen, a prediction still ends some time
 
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """A prediction was not done at age `lo_s` and was done at age `hi_s`; equal where the service told."""
-
-    lo_s: float
-    hi_s: float
+STEEPNESS, MIDDLE, LAST_PERMIT = 0.3, 1.5, 0.6  # of the price over the free permits, for a burst of six
+USUAL_BURST = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Durations:
-    """A lognormal distribution of durations: mean and standard deviation of their logarithm."""
+class Schedule:
+    """For each price: the next age to look at from each age, and what a prediction costs in all.
 
-    mu: float
-    sigma: float
+    `ages` in seconds from 0; `following[p][k]` an index into them; `held_s[p]` the expected seconds from its
+    create until it is found done, `polls[p]` the expected polls. `straggling_s` is the age from which no
+    prediction is left alone for long.
+    """
 
-    @property
-    def mean_s(self) -> float:
-        """The expected duration in seconds."""
-        return exp(self.mu + self.sigma**2 / 2)
+    mean_s: float
+    straggling_s: float
+    ages: tuple[float, ...]
+    prices: tuple[float, ...]
+    following: tuple[tuple[int, ...], ...]
+    held_s: tuple[float, ...]
+    polls: tuple[float, ...]
 
-    def running_at(self, age_s: float) -> float:
-        """Return the share of predictions that are still running at this age."""
-        return 1.0 if age_s <= 0 else 1.0 - _NORMAL.cdf((log(age_s) - self.mu) / self.sigma)
+    def next_ages(self, age_s: float) -> tuple[float, ...]:
+        """Return, for each price, at which age to look next at a prediction that was running at `age_s`."""
+        ages = self.ages
+        if age_s >= ages[-1]:
+            return (age_s * LATEST,) * len(self.prices)
+        k = bisect_right(ages, age_s) - 1
+        part = (age_s - ages[k]) / (ages[k + 1] - ages[k])
+        soonest = age_s + SOONEST * self.mean_s
+        latest = max(soonest, age_s * LATEST) if age_s > self.straggling_s else ages[-1]
+        return tuple(
+            max(soonest, min(latest, ages[n[k]] * (1 - part) + ages[n[k + 1]] * part)) for n in self.following
+        )
 
-    def age_at(self, share_done: float) -> float:
-        """Return the age in seconds by which this share (0 < share < 1) is done."""
-        return exp(self.mu + self.sigma * _NORMAL.inv_cdf(share_done))
+    def fair_price(self, *, slot_count: float, requests_per_s: float, creates: float) -> float:
+        """Return the price at which neither slots nor requests are wasted: both allow the same throughput.
+
+        `creates` is how many requests a prediction needs besides polls: 1 and its presigns, 0 in the drain.
+        """
+        before: tuple[float, float] | None = None
+        for price, held, polls in zip(self.prices, self.held_s, self.polls, strict=True):
+            surplus = slot_count / held - requests_per_s / (creates + polls)
+            if surplus <= 0:
+                if before is None:
+                    return price
+                share = before[1] / (before[1] - surplus)
+                return before[0] * float((price / before[0]) ** share)
+            before = price, surplus
+        return self.prices[-1]
+
+    def throughput(self, *, slot_count: float, requests_per_s: float | None, creates: float) -> float:
+        """Return how many predictions a second the limits allow with these schedules, or a mix of two."""
+        if requests_per_s is None:
+            return slot_count / self.held_s[0]
+        costs = list(zip(self.held_s, (creates + polls for polls in self.polls), strict=True))
+        best = max(min(slot_count / held, requests_per_s / requests) for held, requests in costs)
+        for (held, requests), (longer, fewer) in pairwise(costs):
+            short = slot_count * requests - requests_per_s * held  # of requests, if slots were all busy
+            spare = requests_per_s * longer - slot_count * fewer
+            if short > 0 and spare > 0:
+                share = short / (short + spare)
+                best = max(best, slot_count / (held + share * (longer - held)))
+        return best
+
+    def place_of(self, price: float) -> float:
+        """Return where a price lies among the schedule's own, as an index with a fraction."""
+        if price <= self.prices[0]:
+            return 0.0
+        step = log(self.prices[1] / self.prices[0])
+        return min(len(self.prices) - 1.0, log(price / self.prices[0]) / step)
 
 
-def sight(lo_s: float, hi_s: float, predict_time_s: float | None) -> Sighting:
-    """Describe one settled prediction; the service's own figure is believed where it can be true."""
-    if predict_time_s is not None and lo_s * 0.98 <= predict_time_s <= hi_s * 1.02 and predict_time_s > 0:
-        return Sighting(predict_time_s, predict_time_s)
-    return Sighting(max(lo_s, 0.0), max(hi_s, 1e-3))
+def due_at(looks: Sequence[float], place: float) -> float:
+    """Return when to look at the price at this place, between the two instants beside it."""
+    k = int(place)
+    if k + 1 >= len(looks):
+        return looks[-1]
+    part = place - k
+    return looks[k] * (1 - part) + looks[k + 1] * part
 
 
-def fit(sightings: Sequence[Sighting], expected_s: float) -> Durations:
-    """Fit the distribution to the sightings, oldest first, starting from the first guess of the mean."""
-    guess = log(expected_s) - PRIOR_SPREAD**2 / 2
-    recent = sightings[-REMEMBERED_COUNT:]
-    points = [(_middle(sighting), FORGETTING ** (len(recent) - 1 - k)) for k, sighting in enumerate(recent)]
-    prior = PRIOR_WEIGHT * FORGETTING ** len(recent)
-    total = prior + sum(weight for _, weight in points)
-    mu = (prior * guess + sum(weight * x for x, weight in points)) / total
-    spread = prior * (PRIOR_SPREAD**2 + (guess - mu) ** 2 * 0.1) + sum(w * (x - mu) ** 2 for x, w in points)
-    return Durations(mu, max(LEAST_SPREAD, sqrt(spread / total)))
-
-
-def _middle(sighting: Sighting) -> float:
-    if sighting.lo_s <= 0:
-        return log(sighting.hi_s * 0.7)  # found at the first look: it ended somewhere before
-    return (log(sighting.lo_s) + log(sighting.hi_s)) / 2
-
-
-def polls_affordable(
-    durations: Durations, *, slot_count: int, requests_per_s: float | None, other_requests: float
+def price_now(
+    fair: float, *, permits: int, burst: int, requests_per_s: float, lowest: float, keep_one: bool
 ) -> float:
-    """Return how many polls a prediction the limits leave room for, when all slots are kept busy.
+    """Return what a request is worth with so many of `burst` permits free, in seconds of a slot.
 
-    `other_requests` is how many requests an item needs besides polls: its create, its presigns.
+    Few permits: dear; all of them: they are about to be wasted, so the lowest. `keep_one`: creates will
+    come, and one that has to wait for its permit leaves a slot empty for 1 / `requests_per_s`.
     """
-    if requests_per_s is None:
-        return 1 / LEAST_GAP_SHARE
-    per_slot = requests_per_s * durations.mean_s * 1.08 / max(1, slot_count)  # 8 %: found a little late
-    return max(1.0, per_slot - other_requests)
+    if permits >= burst:
+        return lowest
+    scale = USUAL_BURST / burst
+    price = fair * exp(-STEEPNESS * scale * (permits - MIDDLE / scale))
+    return price + LAST_PERMIT ** ((permits - 1) * scale) / requests_per_s if keep_one else price
 
 
-def next_poll_age(age_s: float, durations: Durations, polls: float) -> float:
-    """Return the age in seconds at which to look next at a prediction that was running at `age_s`.
+def solve(durations: Durations, *, oldest_s: float = 0.0, heard: float = 0.0) -> Schedule:
+    """Solve the schedule for all prices.
 
-    Each look finds the same share of those still running, so `polls` looks are needed on average.
+    `oldest_s` is the age of the oldest prediction still running; `heard` the share of ends that
+    something else than a poll tells of at once.
     """
-    share = min(0.95, max(0.08, 1 / polls))
-    running = durations.running_at(age_s)
-    least = age_s + LEAST_GAP_SHARE * durations.mean_s
-    if running < PROBABLY_OVER:
-        return max(least, age_s * (1 + MOST_GAP_SHARE))
-    done = min(1 - 1e-12, 1 - running * (1 - share))
-    due = durations.age_at(done)
-    if age_s > durations.mean_s:
-        due = min(due, age_s * (1 + MOST_GAP_SHARE))
-    return max(least, due)
+    mean = durations.mean_s
+    ratio = (HIGHEST_PRICE / LOWEST_PRICE) ** (1 / (PRICE_COUNT - 1))
+    prices = tuple(mean * LOWEST_PRICE * ratio**k for k in range(PRICE_COUNT))
+    ages = _ages(durations, oldest_s)
+    running = [max(durations.running_at(age), FLOOR * exp(-FLOOR_FALL * k)) for k, age in enumerate(ages)]
+    spent = [durations.spent_at(age) for age in ages]
+    followings, helds, pollings = [], [], []
+    for price in prices:
+        following = best_next(ages, running, price, heard=heard, spent=spent)
+        held, polls = _expect(ages, running, spent, following, heard)
+        followings.append(tuple(following))
+        helds.append(held)
+        pollings.append(polls)
+    straggling = mean if heard <= 0 else durations.age_at(0.98)
+    return Schedule(mean, straggling, tuple(ages), prices, tuple(followings), tuple(helds), tuple(pollings))
+
+
+def _ages(durations: Durations, oldest_s: float) -> list[float]:
+    mean, top = durations.mean_s, durations.age_at(0.9995)
+    low = durations.age_at(0.004)
+    ages = [durations.age_at((k + 0.5) / QUANTILE_COUNT) for k in range(QUANTILE_COUNT)]
+    ages += [low + (top - low) * k / LINEAR_COUNT for k in range(LINEAR_COUNT + 1)]
+    end = max(TAIL_END * max(oldest_s, mean), 1.5 * top)
+    tail = int(log(end / top) / log(TAIL_GROWTH)) + 1
+    ages += [top * TAIL_GROWTH**k for k in range(1, tail + 1)]
+    kept = [0.0]
+    for age in sorted(ages):
+        if age - kept[-1] > LEAST_GAP * mean:
+            kept.append(age)
+    return kept
+
+
+def best_next(
+    ages: Sequence[float],
+    running: Sequence[float],
+    price: float,
+    *,
+    heard: float = 0.0,
+    spent: Sequence[float] | None = None,
+) -> list[int]:
+    """Return the index of the best next look from each age, backwards from the oldest.
+
+    Costs are kept times the share still running, which saves the division. The best next look never comes
+    sooner for an older prediction, so the search from each age ends at that of the next one.
+    """
+    last, unheard = len(ages) - 1, 1 - heard
+    free = [0.0] * len(ages) if spent is None else [heard * s for s in spent]
+    following = [last] * len(ages)
+    after = free[:]  # what follows from each age on, and what is spent by then in any case
+    after[last] += running[last] * 2 * (0.1 * ages[last] + price)
+    bound = last
+    for k in range(last - 1, -1, -1):
+        share = unheard * running[k]
+        best, least = k + 1, share * ages[k + 1] + after[k + 1]
+        for j in range(k + 2, bound + 1):
+            value = share * ages[j] + after[j]
+            if value < least:
+                best, least = j, value
+        after[k], following[k] = least - share * ages[k] + running[k] * price, best
+        bound = best
+    return following
+
+
+def _expect(
+    ages: Sequence[float],
+    running: Sequence[float],
+    spent: Sequence[float],
+    following: Sequence[int],
+    heard: float,
+) -> tuple[float, float]:
+    """Return the expected seconds until a prediction is found done, and the expected polls."""
+    k, held, polls = 0, 0.0, 0.0
+    while k < len(ages) - 1:
+        j = following[k]
+        held += heard * (spent[j] - spent[k]) + (1 - heard) * running[k] * (ages[j] - ages[k])
+        polls += running[k]
+        k = j
+    return held, polls

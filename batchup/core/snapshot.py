@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from batchup.core.board import Board
-
-FOUND_LATE = 1.08  # a slot is free again a little after its prediction ended
-POLLS_LEAST = 1.5  # a prediction, when requests are what is short
+from batchup.core.pace import predictions_per_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,17 +64,13 @@ def eta_s(board: Board, now: float, total: int | None) -> float | None:
     """
     if total is None:
         return None
-    tally, policy = board.tally, board.policy
+    tally = board.tally
     done = tally.saved + tally.failed + tally.held + tally.rejected + tally.duplicates
     left = max(0, total - done)
     if left == 0:
         return 0.0
-    mean = board.durations.mean_s
-    rates = [policy.concurrency / (mean * FOUND_LATE)]
-    if policy.requests_per_s is not None:
-        needed = 1 + board.presigned_count / max(1, tally.creates) + POLLS_LEAST
-        rates.append(policy.requests_per_s / needed)
+    mean = board.watch.planner.durations.mean_s
     running = board.running_count
     waiting = max(0, left - running - len(board.saving))
     pause = max(0.0, board.brakes.resume_at - now)
-    return pause + waiting / min(rates) + mean * (1.0 if waiting else 0.6)
+    return pause + waiting / predictions_per_s(board) + mean * (1.0 if waiting else 0.6)

@@ -7,7 +7,7 @@ describe in several ways: every reader takes what any of them shows.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeAlias
@@ -22,12 +22,15 @@ from batchup.core.messages import (
     Create,
     Inspect,
     Listed,
+    ListPage,
     Poll,
     Presign,
     Presigned,
     Problem,
     Request,
     Seen,
+    Survey,
+    Surveyed,
 )
 from batchup.core.verdicts import Kind, Verdict, verdict
 
@@ -78,20 +81,30 @@ class Call:
     body: Json = None
 
 
-def call_of(request: Request, model: str) -> Call:
-    """Spell a request in the service's words."""
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Where the service is to tell of a prediction's end, and the secret that proves it."""
+
+    url: str
+    secret: str = field(repr=False)
+
+
+def call_of(request: Request, model: str, hook: Hook | None = None) -> Call:
+    """Spell a request in the service's words; a create asks to be called back at `hook`."""
     match request:
         case Create():
-            return Call("POST", "prediction", {}, {"model": model, "input": dict(request.input)})
+            told = {} if hook is None else {"webhook_url": hook.url, "webhook_secret": hook.secret}
+            return Call("POST", "prediction", {}, {"model": model, "input": dict(request.input), **told})
         case Poll() | Inspect():
             return Call("GET", f"prediction/{request.prediction_id}", {})
         case Presign():
             kind = {"content_type": request.content_type, "file_type": "image"}
             return Call("POST", "upload/presign", {}, kind)
         case _:
+            offset = request.offset if isinstance(request, ListPage) else 0
             query = {
                 "limit": str(PAGE),
-                "offset": str(request.offset),
+                "offset": str(offset),
                 "model": model,
                 "from": _rfc3339(request.created_from),
                 "to": _rfc3339(request.created_to),
@@ -134,6 +147,8 @@ def _read_good(request: Request, body: Json) -> Answer:
             return _read_prediction(body, request.prediction_id)
         case Presign():
             return _read_presign(body)
+        case Survey():
+            return _read_survey(body)
         case _:
             return _read_page(body)
 
@@ -191,14 +206,37 @@ def _read_presign(body: Json) -> Presigned:
     return Presigned(put_url, required, public_url, _instant(record.get("expires_at")))
 
 
-def _read_page(body: Json) -> Listed:
+def _rows(body: Json) -> list[Json]:
     rows = body
     if isinstance(body, dict):
         rows = next((body[k] for k in ("executions", "data", "items", "results") if k in body), None)
     if not isinstance(rows, list):
         raise SenselessError("a list of executions without rows")
+    return rows
+
+
+def _read_survey(body: Json) -> Surveyed:
+    """Read what rows tell of predictions; a row that makes no sense is nobody's."""
     found = []
-    for row in rows:
+    for row in _rows(body):
+        if not (isinstance(row, dict) and isinstance(row.get("id"), str) and "status" in row):
+            continue
+        word = str(row["status"] or "").strip().lower()
+        took, cost = _number(row.get("run_time")), _number(row.get("execution_cost"))
+        failure: Failure | None = None
+        urls: tuple[str, ...] = ()
+        if word in _ERROR | _CANCELLED:
+            failure = Failure("prediction_failed", "the list does not say why")
+        elif word in _SUCCESS:
+            urls = output_urls(row.get("output"))
+        has_settled = word in _SUCCESS | _ERROR | _CANCELLED
+        found.append(Seen(row["id"], has_settled, urls, failure, cost, took))
+    return Surveyed(tuple(found))
+
+
+def _read_page(body: Json) -> Listed:
+    found = []
+    for row in _rows(body):
         record = _object(row)
         found.append(
             (_id_in(record, "id"), str(record.get("model") or ""), _instant(record.get("created_at")))

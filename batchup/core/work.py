@@ -24,7 +24,18 @@ class Work:
     prediction_id: str | None = None
     created_at: float | None = None
     running_at: float = 0.0  # last seen running
+    asked_at: float = 0.0  # when the last poll of it was sent
+    looks: tuple[
+        float, ...
+    ] = ()  # when to poll it next, for each price of a request; empty: at `next_poll_at`
     next_poll_at: float = 0.0
+    item_kind: str = ""  # what its duration may depend on
+    is_watched: bool = True  # from its create on: how long it took can be told
+    is_heard: bool = False  # something else than a poll will tell of its end
+    notified_at: float | None = None  # the service told of its end
+    listed: frozenset[str] | None = (
+        None  # the output its row in the list shows, where a poll is to confirm it
+    )
     again_at: float = 0.0  # while it is backing off
     has_had_one_more: bool = False  # the one attempt that a failure said to be final may get
     poll_failure_count: int = 0
@@ -38,6 +49,11 @@ class Work:
     has_fresh_urls: bool = False  # they were asked for once more after the first ones had gone
     empty_listing_count: int = 0
     empty_at: float | None = None
+
+    @property
+    def born_at(self) -> float:
+        """When its prediction was accepted, or may have been at the earliest."""
+        return self.sent_at if self.created_at is None else self.created_at
 
     @property
     def awaits_address(self) -> bool:
@@ -61,4 +77,5 @@ class Work:
             sent_at=now,
             service_offset_s=offset_s,
             has_had_one_more=self.has_had_one_more,
+            item_kind=self.item_kind,
         )

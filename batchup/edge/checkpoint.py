@@ -14,7 +14,7 @@ import msgspec
 
 from batchup.core.calendar import Calendar
 from batchup.core.items import Failure, Item, Json
-from batchup.core.messages import ItemRestored, Keep, KeepUpload
+from batchup.core.messages import ItemRestored, Keep, KeepSightings, KeepUpload
 from batchup.core.resume import Remembered
 from batchup.core.states import MAY_BE_RUNNING, UNSETTLED, State
 from batchup.edge.schema import APPLICATION_ID, SCHEMA, VERSION
@@ -24,6 +24,7 @@ _INSTANTS = ("sent_at", "created_at", "settled_at", "saved_at")
 _PLAIN = ("attempt", "prediction_id", "cost_usd", "predict_time_s")
 _MANY = 500  # ids in one look-up
 
+_SIGHTINGS = "sightings"  # of durations, among the facts
 _RESET = "settled_at = NULL, saved_at = NULL, prediction_id = NULL, created_at = NULL, urls = NULL"
 
 
@@ -48,7 +49,7 @@ class Checkpoint:
 
     # ------------------------------------------------------------ writing
 
-    def keep(self, commands: Sequence[Keep | KeepUpload]) -> None:
+    def keep(self, commands: Sequence[Keep | KeepUpload | KeepSightings]) -> None:
         """Write changes down in one synced transaction, all or none."""
         if not commands:
             return
@@ -58,6 +59,9 @@ class Checkpoint:
                 for command in commands:
                     if isinstance(command, Keep):
                         self._keep_item(command)
+                    elif isinstance(command, KeepSightings):
+                        seen = _json(command.sightings)
+                        self.db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (_SIGHTINGS, seen))
                     else:
                         row = (bytes.fromhex(command.sha256), command.url, command.expires_at)
                         self.db.execute("INSERT OR REPLACE INTO uploads VALUES (?, ?, ?)", row)
@@ -183,6 +187,16 @@ class Checkpoint:
         rows = self._in("SELECT sha256, url, expires_at FROM uploads WHERE sha256 IN (%s)", wanted)
         return {sha256.hex(): url for sha256, url, expires_at in rows if expires_at > after}
 
+    def sightings(self) -> list[Any]:
+        """Return what earlier runs have seen of durations, as it was kept."""
+        with self.problems():
+            row = self.db.execute("SELECT value FROM facts WHERE name = ?", (_SIGHTINGS,)).fetchone()
+        try:
+            kept = msgspec.json.decode(row[0]) if row else []
+        except (msgspec.DecodeError, TypeError):
+            return []  # it only spares some polls
+        return kept if isinstance(kept, list) else []
+
     def money(self) -> tuple[float, float | None]:
         """Return what the job has cost so far in USD, and its dearest prediction (None before the first)."""
         query = (
@@ -192,6 +206,13 @@ class Checkpoint:
         with self.problems():
             total, dearest = self.db.execute(query).fetchone()
         return float(total), dearest
+
+    def price(self) -> tuple[float | None, int]:
+        """Return the mean cost in USD of the predictions that settled well, and how many they are."""
+        query = "SELECT avg(cost_usd), count(*) FROM items WHERE cost_usd > 0"
+        with self.problems():
+            mean, count = self.db.execute(query).fetchone()
+        return mean, count
 
     def is_twin(self, item_id: str) -> bool:
         """Tell whether an earlier item's id differs from this one in case alone."""

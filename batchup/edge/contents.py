@@ -9,7 +9,9 @@ import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+NAME: Final = "contents.db"
 
 Mark: TypeAlias = tuple[int, int, int, int]
 """What tells one state of a file from the next."""

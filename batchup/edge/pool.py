@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -17,7 +17,6 @@ from batchup.core import wire
 from batchup.core.batch import Batch
 from batchup.core.items import Failure, Outcome
 from batchup.core.messages import (
-    Accepted,
     Answered,
     Create,
     Done,
@@ -27,10 +26,10 @@ from batchup.core.messages import (
     End,
     Event,
     Keep,
+    KeepSightings,
     KeepUpload,
     Listed,
     Note,
-    Poll,
     Put,
     Request,
     Sent,
@@ -43,23 +42,15 @@ from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.client import Client
 from batchup.edge.clock import Clock
 from batchup.edge.limits import Gate, Lease, Unlimited
+from batchup.edge.notes import Observer, not_recorded, of_exchange
 from batchup.edge.outputs import DownloadProblem, Outputs
 from batchup.edge.put import Uploader
+from batchup.edge.sharing import Sharing
 from batchup.errors import BatchupError, InternalProblem
 
 LEAVE_S = 33.0  # real seconds for the open create and running downloads after a stop
 LONGEST_NAP_S = 5.0  # real seconds; the loop looks up at least this often
 BUGS_BORNE = 4  # items that may meet a bug of ours before it is the run's affair
-
-
-class Observer(Protocol):
-    """Whoever wants to know how the run goes; gets frozen values."""
-
-    def note(self, note: Note) -> None:
-        """Something a person may want to know."""
-
-    def outcome(self, outcome: Outcome) -> None:
-        """An item has come to its end in this run."""
 
 
 @dataclass(slots=True)
@@ -74,6 +65,7 @@ class Tools:
     checkpoint: Checkpoint
     model: str
     download_count: int
+    hook: wire.Hook | None = None  # where the service is to call back
 
 
 @dataclass(slots=True)
@@ -83,6 +75,7 @@ class Pool:
     batch: Batch
     tools: Tools
     observer: Observer
+    sharing: Sharing | None = None  # with other runs that use the same key
     on_change: Callable[[], None] = lambda: None  # called when the batch may want more items
     error: BatchupError | None = None
     _is_broken: bool = False  # something could not be written down: nothing is begun any more
@@ -105,11 +98,15 @@ class Pool:
         async with anyio.create_task_group() as self._tasks:
             for event in restored:
                 self.feed(event)
+            self.look_at_others()
             if is_stopped:
                 self.stop("signal")
             self._tasks.start_soon(read_items)
             await self._loop()
             self._is_leaving.set()  # a stop that comes now finds nothing to leave
+            if self.sharing is not None:
+                with self._or_fail():
+                    self.sharing.leave()
             self._tasks.cancel_scope.cancel()
 
     async def _loop(self) -> None:
@@ -119,7 +116,7 @@ class Pool:
             if isinstance(choice, Done):
                 break
             if isinstance(choice, Wait):
-                await self._wait(choice, now, permits)
+                await self._wait(choice, now)
             else:
                 await self._begin(choice)
 
@@ -135,11 +132,11 @@ class Pool:
 
         After a write that failed nothing counts any more, but for the id of a prediction that was bought.
         """
-        bought = _bought(event)
+        bought = not_recorded(event)
         if self._is_broken and bought is None:
             return
         commands = self.batch.handle(event, self.tools.clock.now())
-        changes = [command for command in commands if isinstance(command, Keep | KeepUpload)]
+        changes = [command for command in commands if isinstance(command, Keep | KeepUpload | KeepSightings)]
         try:
             self._keep(changes, is_bought=bought is not None)
         except BatchupError as error:
@@ -148,11 +145,21 @@ class Pool:
                 self.observer.note(bought)
             self.fail(error)
             return
+        if self.sharing is not None:
+            with self._or_fail():
+                self.sharing.follow()
         for command in commands:
             self._do(command)
         self._wake()
 
-    def _keep(self, changes: list[Keep | KeepUpload], *, is_bought: bool) -> None:
+    def look_at_others(self) -> None:
+        """Take in what other runs with the same key do, and let them know of this one."""
+        if self.sharing is not None:
+            with self._or_fail():
+                for event in self.sharing.beat():
+                    self.feed(event)
+
+    def _keep(self, changes: list[Keep | KeepUpload | KeepSightings], *, is_bought: bool) -> None:
         """Write changes down; what was bought is tried once more, as a disk may take the second write."""
         try:
             self.tools.checkpoint.keep(changes)
@@ -204,26 +211,42 @@ class Pool:
     # ------------------------------------------------------------ requests
 
     async def _begin(self, request: Request) -> None:
-        lease = None
+        gate, lease = self.tools.gate, None
         with self._or_fail():
-            lease = await self.tools.gate.take(self.tools.clock.monotonic())
+            lease = await gate.take(self.tools.clock.monotonic())
         if lease is None:
             return  # another run on this host took the permit between the question and now
+        if isinstance(request, Create) and not self._has_slot():
+            with self._or_fail():
+                gate.give_back(lease, self.tools.clock.monotonic())
+            return
         self.feed(Sent(request))
         if self._is_broken:
             return
         with self._or_fail():  # a slow disk may have held up the commit since the permit was taken
-            self.tools.gate.sent(lease, self.tools.clock.monotonic())
-        self._tasks.start_soon(self._exchange, request, lease)
+            gate.sent(lease, self.tools.clock.monotonic())
+        self._tasks.start_soon(self._exchange, request, gate, lease)
 
-    async def _exchange(self, request: Request, lease: Lease) -> None:
+    def _has_slot(self) -> bool:
+        """Take a slot for a create; what other runs have taken meanwhile is told to the core."""
+        if self.sharing is None:
+            return True
+        with self._or_fail():
+            taken = self.sharing.take()
+            if taken is None:
+                return True
+            self.feed(taken)
+        return False
+
+    async def _exchange(self, request: Request, gate: Gate | Unlimited, lease: Lease) -> None:
         """Send one request. A create is shielded: it may be bought already when somebody cancels."""
         with anyio.CancelScope(shield=isinstance(request, Create)):
-            raw = await self.tools.client.send(wire.call_of(request, self.tools.model), request.kind)
+            call = wire.call_of(request, self.tools.model, self.tools.hook)
+            raw = await self.tools.client.send(call, request.kind)
             if isinstance(raw, wire.Response):
                 with self._or_fail():
-                    self.tools.gate.answered(lease, self.tools.clock.monotonic())
-            self.observer.note(_exchanged(request, raw))
+                    gate.answered(lease, self.tools.clock.monotonic())
+            self.observer.note(of_exchange(request, raw))
             # From here to the commit inside `feed` nothing is awaited.
             unix = self.tools.clock.calendar.to_unix(self.tools.clock.now())
             answer = wire.read(request, raw, unix)
@@ -233,15 +256,16 @@ class Pool:
                     known = self.tools.checkpoint.known_predictions([row[0] for row in answer.rows])
             self.feed(Answered(request, answer, wire.service_offset_s(raw, unix), known))
 
-    async def _wait(self, wait: Wait, now: float, permits: int) -> None:
-        """Sleep until the core may answer otherwise: an instant, an event or a permit."""
+    async def _wait(self, wait: Wait, now: float) -> None:
+        """Sleep until the core may answer otherwise: an instant, an event or one more permit."""
         clock, gate = self.tools.clock, self.tools.gate
         nap = LONGEST_NAP_S
         if wait.until is not None:
             nap = min(nap, clock.real_s(wait.until - now))
-        monotonic = clock.monotonic()
-        if permits < 1 and self.error is None:
-            nap = min(nap, gate.next_at(monotonic) - monotonic)
+        if self.error is None:
+            monotonic = clock.monotonic()
+            with self._or_fail():
+                nap = min(nap, gate.next_at(monotonic) - monotonic)
         with anyio.move_on_after(max(0.0, nap)):
             await self._news.wait()
         self._news = anyio.Event()
@@ -323,20 +347,3 @@ class Pool:
         except Exception as error:  # noqa: BLE001 a bug in one item is not the run's
             return DownloadFailed(command.item_id, self._blame(command.item_id, error))
         return Downloaded(command.item_id, files)
-
-
-def _bought(event: Event) -> Note | None:
-    """Return what is to be said of a prediction that was bought, if its id cannot be written down."""
-    match event:
-        case Answered(request=Create(item_id=item_id, attempt=attempt), answer=Accepted(prediction_id=id_)):
-            fields = {"item": item_id, "attempt": attempt, "prediction_id": id_}
-            return Note("not_recorded", "error", fields)
-        case _:
-            return None
-
-
-def _exchanged(request: Request, raw: wire.Raw) -> Note:
-    """Describe an exchange for the log of whoever looks for a fault."""
-    came = {"status": raw.status} if isinstance(raw, wire.Response) else {"why": raw.message}
-    about = {"item": request.item_id} if isinstance(request, Create | Poll) else {}
-    return Note("request", "debug", {"kind": request.kind.value, **about, **came})

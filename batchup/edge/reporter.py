@@ -34,7 +34,10 @@ _SAID: Final = {
     "overdue": "{item}: still running past its timeout; it is looked at ever more rarely",
     "unknown_status": '{item}: the service says "{word}", a status it does not document; taken as running',
     "absent": "{item}: was never created; it is sent again",
+    "sharing": "live runs with the same key: {runs}; they share its limits",
     "found": "{item}: was created after all; found in the service's list",
+    "limits_changed": "limits from now on: {concurrency} at a time, {rate}",
+    "limits_not_read": "the limits stay as they are, the job file cannot be read: {why}",
     "not_recorded": "{item}: bought as {prediction_id}, which could not be written down; the next run looks",
 }
 
@@ -50,6 +53,7 @@ class Reporter:
     printer: Printer
     on_outcome: Callable[[Outcome], None] | None = None
     total: int | None = None
+    rate: Rate | None = None  # the limit, as the job has it now
     _said: Counter[str] = field(default_factory=Counter)
 
     def note(self, note: Note) -> None:
@@ -87,11 +91,11 @@ class Reporter:
         if self.on_outcome is not None:
             self.on_outcome(outcome)
 
-    async def show(self, pool: Pool, rate: Rate | None) -> None:
+    async def show(self, pool: Pool) -> None:
         """Keep the printer and `status.json` fresh until cancelled."""
         next_status_at = 0.0
         while True:
-            picture = self.picture(pool, rate)
+            picture = self.picture(pool)
             self.printer.show(picture)
             monotonic = pool.tools.clock.monotonic()
             if monotonic >= next_status_at:
@@ -99,15 +103,15 @@ class Reporter:
                 self.write_status(picture, None)
             await anyio.sleep(SHOW_EVERY_S)
 
-    def picture(self, pool: Pool, rate: Rate | None) -> Snapshot:
-        """Take a picture of the run now; `rate` is the job's."""
+    def picture(self, pool: Pool) -> Snapshot:
+        """Take a picture of the run now."""
         clock, gate = pool.tools.clock, pool.tools.gate
         return snapshot(
             pool.batch.board,
             clock.now(),
             total=self.total,
             requests_last_minute=gate.sent_lately(clock.monotonic(), clock.real_s(60.0)),
-            rate_limit=None if rate is None else round(rate.per_minute),
+            rate_limit=None if self.rate is None else round(self.rate.per_minute),
         )
 
     def write_status(self, picture: Snapshot, summary: Summary | None) -> None:

@@ -12,20 +12,23 @@ import anyio.to_thread
 from batchup.core.batch import Batch
 from batchup.core.board import Board
 from batchup.core.items import Outcome
-from batchup.core.policy import Policy
+from batchup.core.messages import Notified
 from batchup.core.summary import Summary, ended, summarise
+from batchup.core.wire import Hook
 from batchup.edge import results
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.claim import claim
 from batchup.edge.client import Client
 from batchup.edge.clock import Clock
+from batchup.edge.contents import NAME as CONTENTS
 from batchup.edge.contents import Contents
 from batchup.edge.feeder import Feeder
 from batchup.edge.items import ItemMaker
 from batchup.edge.ledger import Ledger
-from batchup.edge.limits import Gate, Unlimited, hold_s
+from batchup.edge.limits import hold_s
 from batchup.edge.manifest import count_rows
 from batchup.edge.outputs import Outputs
+from batchup.edge.policies import policy_of
 from batchup.edge.pool import Pool, Tools
 from batchup.edge.progress import Printer, SilentPrinter
 from batchup.edge.put import Uploader
@@ -35,9 +38,13 @@ from batchup.edge.runlog import NAME as LOG_NAME
 from batchup.edge.runlog import RunLog
 from batchup.edge.schema import NAME as CHECKPOINT
 from batchup.edge.service import leases_path, may_be_private, service_url
+from batchup.edge.sharing import Sharing, owner_of
+from batchup.edge.slots import Slots
 from batchup.edge.stopper import Stopper
+from batchup.edge.tuning import GateMaker, Tuner, real_rate
+from batchup.edge.webhooks import Webhooks
 from batchup.errors import BatchupError
-from batchup.job import Job, Rate
+from batchup.job import Job
 
 DOWNLOADS = 8  # at one time
 UPLOAD_TIMEOUT_S = 600.0
@@ -84,16 +91,26 @@ class Session:
         job, options = self.job, self.options
         clock = Clock(1.0 if job.simulator is None else job.simulator.speed)
         async with _closing_all() as stack:
-            log = RunLog(job.output.dir / LOG_NAME, self.run_id, [self.key], options.log_level)
+            hooks = self._hooks(clock, stopper)
+            secrets = [self.key] if hooks is None else [self.key, hooks.secret]
+            log = RunLog(job.output.dir / LOG_NAME, self.run_id, secrets, options.log_level)
             stack.callback(log.close)
             reporter = Reporter(
                 job.name, self.run_id, job.output.dir, log, options.printer, options.on_outcome
             )
-            contents = Contents(job.output.dir / "contents.db")
+            reporter.rate = job.limits.rate
+            contents = Contents(job.output.dir / CONTENTS)
             stack.callback(contents.close)
-            tools = await self._tools(stack, clock, contents)
+            gates = self._gates(stack, clock)
+            tools = await self._tools(stack, gates, contents)
             claim(tools.checkpoint, job)
-            pool = Pool(Batch(self._board(clock, tools.checkpoint)), tools, reporter)
+            if hooks is not None:
+                await stack.enter_async_context(hooks)
+                tools.hook = Hook(hooks.url, hooks.secret)
+            board = self._board(clock, tools.checkpoint)
+            slots = Slots(gates.ledger, owner_of(job.output.dir))
+            pool = Pool(Batch(board), tools, reporter, Sharing(board, clock, slots, job.limits))
+            tuner = Tuner(job, pool, gates, reporter)
             feeder = self._feeder(pool, contents)
             pool.on_change = feeder.wake
             stopper.pool = pool
@@ -103,22 +120,48 @@ class Session:
                     f"simulated: its time runs {job.simulator.speed:g} times as fast; rates and ETA are in it"
                 )
             try:
-                await self._drive(pool, feeder, reporter, stopper)
+                await self._drive(pool, feeder, tuner, stopper)
             finally:
                 stopper.pool = None
+            if hooks is not None and hooks.refused_count:
+                log.warning("webhooks_refused", count=hooks.refused_count)
             try:
                 await results.bring_up_to_date(tools.checkpoint, job.output.dir)
             except BatchupError as error:
                 pool.error = pool.error or error
             summary = self._summary(pool, feeder, stopper)
-            reporter.end(reporter.picture(pool, job.limits.rate), summary)
+            reporter.end(reporter.picture(pool), summary)
             return summary, pool.error
 
-    async def _tools(self, stack: AsyncExitStack, clock: Clock, contents: Contents) -> Tools:
-        job = self.job
-        url = await stack.enter_async_context(service_url(job))
+    def _hooks(self, clock: Clock, stopper: Stopper) -> Webhooks | None:
+        """Make ready to be called back, if the job asks for it; what comes while nothing runs is dropped."""
+        settings = self.job.webhook
+        if settings is None:
+            return None
+
+        def tell(prediction_id: str) -> None:
+            if stopper.pool is not None:
+                stopper.pool.feed(Notified(prediction_id))
+
+        def now_unix() -> float:
+            return clock.calendar.to_unix(clock.now())
+
+        return Webhooks(settings.listen, settings.public_url, on_id=tell, now_unix=now_unix)
+
+    def _gates(self, stack: AsyncExitStack, clock: Clock) -> GateMaker:
+        job, rate = self.job, self.job.limits.rate
         timeout_s = clock.real_s(job.service.request_timeout_s)
-        gate = self._gate(stack, clock, timeout_s)
+        held_s = timeout_s if rate is None else hold_s(real_rate(rate, clock), timeout_s)
+        slot_s = timeout_s + clock.real_s(job.polling.timeout_s)
+        path = leases_path(job, self.key)
+        allowance = 0 if rate is None else rate.count
+        ledger = Ledger(path, now=clock.monotonic(), hold_s=held_s, allowance=allowance, slot_s=slot_s)
+        stack.callback(ledger.close)
+        return GateMaker(clock, ledger, timeout_s)
+
+    async def _tools(self, stack: AsyncExitStack, gates: GateMaker, contents: Contents) -> Tools:
+        job, clock, timeout_s = self.job, gates.clock, gates.timeout_s
+        url = await stack.enter_async_context(service_url(job))
         client = Client(
             url,
             key=self.key,
@@ -131,7 +174,7 @@ class Session:
         checkpoint = Checkpoint(job.output.dir / CHECKPOINT, clock.calendar, job.input)
         return Tools(
             clock=clock,
-            gate=gate,
+            gate=gates.make(job.limits.rate),
             client=await stack.enter_async_context(client),
             uploader=await stack.enter_async_context(uploader),
             outputs=await stack.enter_async_context(outputs),
@@ -140,34 +183,11 @@ class Session:
             download_count=DOWNLOADS,
         )
 
-    def _gate(self, stack: AsyncExitStack, clock: Clock, timeout_s: float) -> Gate | Unlimited:
-        rate = self.job.limits.rate
-        if rate is None:
-            return Unlimited()
-        real_rate = Rate(rate.count, clock.real_s(rate.period_s))
-        held_s = hold_s(real_rate, timeout_s)
-        ledger = Ledger(leases_path(self.job, self.key), now=clock.monotonic(), hold_s=held_s)
-        stack.callback(ledger.close)
-        return Gate(real_rate, ledger, timeout_s)
-
     def _board(self, clock: Clock, checkpoint: Checkpoint) -> Board:
-        job, rate = self.job, self.job.limits.rate
         max_duration_s = self.options.max_duration_s
-        policy = Policy(
-            concurrency=job.limits.concurrency,
-            open_creates=job.limits.open_creates,
-            requests_per_s=None if rate is None else rate.count / rate.period_s,
-            max_attempts=job.limits.max_attempts,
-            max_spend=job.limits.max_spend,
-            expected_s=job.polling.expected_s,
-            timeout_s=job.polling.timeout_s,
-            on_in_doubt=job.run.on_in_doubt,
-            request_timeout_s=job.service.request_timeout_s,
-            listing_lag_s=job.service.listing_lag_s,
-            settle_s=job.service.settle_s,
-            deadline_at=None if max_duration_s is None else max_duration_s / clock.real_s(1.0),
-        )
-        board = Board(policy, clock.calendar, SystemRandom())
+        deadline_at = None if max_duration_s is None else max_duration_s / clock.real_s(1.0)
+        policy = policy_of(self.job, deadline_at=deadline_at)
+        board = Board(policy, clock.calendar, SystemRandom(), checkpoint.sightings())
         board.tally.job_spend_usd, board.tally.dearest_usd = checkpoint.money()
         return board
 
@@ -186,14 +206,15 @@ class Session:
             rerun_failed=self.options.rerun_failed,
         )
 
-    async def _drive(self, pool: Pool, feeder: Feeder, reporter: Reporter, stopper: Stopper) -> None:
-        """Run the pool with its companions: progress, the count of rows, the deadline."""
+    async def _drive(self, pool: Pool, feeder: Feeder, tuner: Tuner, stopper: Stopper) -> None:
+        """Run the pool with its companions: progress, other runs and the limits, the rows, the deadline."""
         restored = pool.tools.checkpoint.unsettled()
         if self.job.simulator is not None:  # embedded, it is at another address in each run
             restored = [replace(event, urls=()) for event in restored]
         async with anyio.create_task_group() as companions:
-            companions.start_soon(reporter.show, pool, self.job.limits.rate)
-            companions.start_soon(self._count, reporter)
+            companions.start_soon(tuner.reporter.show, pool)
+            companions.start_soon(tuner.keep_in_step)
+            companions.start_soon(self._count, tuner.reporter)
             companions.start_soon(self._stop_in_time, pool)
             await pool.run(restored, feeder.run, is_stopped=stopper.is_asked)
             companions.cancel_scope.cancel()

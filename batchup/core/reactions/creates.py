@@ -3,7 +3,7 @@
 from batchup.core.board import Board
 from batchup.core.fingerprint import value_hash
 from batchup.core.messages import Accepted, Command, Create, Note, Problem
-from batchup.core.reactions import doubts, queue
+from batchup.core.reactions import doubts, hearing, queue
 from batchup.core.reactions.ending import end, fail, weigh
 from batchup.core.retry import COST_THROTTLE
 from batchup.core.states import Move
@@ -56,7 +56,8 @@ def _accept(board: Board, work: Work, prediction_id: str, now: float) -> list[Co
     board.brakes.worked()
     board.brakes.accepted()
     board.budget.give(now)
-    board.plan_poll(work, now)
+    board.watch.planner.answered(now - work.sent_at)
+    hearing.on_created(board, work, now)
     fields = {"item": work.item.id, "attempt": work.attempt, "prediction_id": prediction_id}
     return [keep, Note("created", fields=fields)]
 

@@ -6,6 +6,7 @@ from batchup.core.messages import Command, ItemCounted, ItemRead, ItemRestored
 from batchup.core.reactions import doubts, queue, saving
 from batchup.core.reactions.ending import fail
 from batchup.core.resume import attempts_left
+from batchup.core.sightings import kind_of
 from batchup.core.states import MAY_BE_RUNNING, Move, State
 from batchup.core.work import Work
 
@@ -26,7 +27,7 @@ def on_read(board: Board, event: ItemRead, now: float) -> list[Command]:
     if item.id in board.restored:
         return []  # at its end in this run already
     left = board.policy.max_attempts if event.attempts_left is None else event.attempts_left
-    work = Work(item, event.was, event.attempts, attempts_left=left)
+    work = Work(item, event.was, event.attempts, attempts_left=left, item_kind=kind_of(item))
     board.works[item.id] = work
     board.tally.items += 1
     board.tally.moved(State.READY, event.was, now)
@@ -84,6 +85,8 @@ def on_restored(board: Board, event: ItemRestored, now: float) -> list[Command]:
         running_at=event.sent_at,
         urls=event.urls,
         cost_usd=event.cost_usd,
+        item_kind=kind_of(event.item),
+        is_watched=False,
     )
     board.works[event.item.id] = work
     board.restored.add(event.item.id)
@@ -104,7 +107,7 @@ def on_restored(board: Board, event: ItemRestored, now: float) -> list[Command]:
         case State.SUCCEEDED if work.urls:
             return [saving.download(board, work, now)]
         case _:
-            board.poll_at(work, now)
+            board.watch.at(work, now)
             return []
 
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from batchup.core.board import Board
 from batchup.core.items import Failure
-from batchup.core.messages import Command, Note, Poll, Problem, Seen
-from batchup.core.polling import sight
-from batchup.core.reactions import queue, saving
+from batchup.core.messages import Command, KeepSightings, Note, Poll, Problem, Seen
+from batchup.core.reactions import hearing, queue, saving
 from batchup.core.reactions.ending import end, fail, weigh
 from batchup.core.retry import COST_TRANSIENT, backoff_s
+from batchup.core.sightings import is_plausible
 from batchup.core.states import Move, State
 from batchup.core.verdicts import Verdict
 from batchup.core.wire import ONE_MORE
@@ -19,21 +19,38 @@ YOUNG_S = 120.0  # a prediction not found this soon after its create may only be
 GONE_EVERY_S = 200.0  # three looks over ten minutes
 GONE_TRIES = 3
 WIDEST = 0.5  # an interval wider than this share of the age teaches nothing
+HELD_SHARE = 0.9  # of the request's timeout: a poll that took so long may have been held open
+
+
+def on_sent(board: Board, request: Poll, now: float) -> list[Command]:
+    """A poll is on its way."""
+    work = board.works[request.item_id]
+    work.is_open, work.asked_at = True, now
+    board.tally.polls += 1
+    return []
 
 
 def on_answer(board: Board, request: Poll, answer: Seen | Problem, now: float) -> list[Command]:
     """A poll of one of our predictions was answered."""
     work = board.works[request.item_id]
+    took_s = now - work.asked_at
     if isinstance(answer, Seen):
         board.brakes.worked()
-        return on_seen(board, work, answer, now)
+        board.watch.planner.answered(took_s)
+        board.watch.hold.answered(work, answer, took_s, now)
+        heard = hearing.on_polled(board, work, answer, now) if answer.has_settled else []
+        return heard + on_seen(board, work, answer, now)
+    if board.watch.hold.is_noticed and took_s >= HELD_SHARE * board.policy.request_timeout_s:
+        work.running_at = work.asked_at  # held open for longer than we wait
+        board.watch.plan(work, now)
+        return []
     commands = weigh(board, answer, now)
     if answer.verdict is Verdict.GONE:
         return commands + _on_gone(board, work, answer.failure, now)
     work.poll_failure_count += 1
     wait = 0.0 if answer.verdict is Verdict.THROTTLED else backoff_s(work.poll_failure_count, board.rng)
     commands += _mark_overdue(board, work, now)
-    board.poll_at(work, now + max(wait, _age(work, now) / 2 if work.is_overdue else 0.0))
+    board.watch.at(work, now + max(wait, _age(work, now) / 2 if work.is_overdue else 0.0))
     return commands
 
 
@@ -43,13 +60,13 @@ def on_seen(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
         return _on_running(board, work, seen, now)
     if work.state is State.SUCCEEDED:
         return _on_address(board, work, seen, now)
-    _settle(board, work, seen, now)
+    learned = _settle(board, work, seen, now)
     if seen.failure is not None:
-        return _on_failure(board, work, seen.failure, now)
+        return learned + _on_failure(board, work, seen.failure, now)
     if not seen.urls:
         failure = Failure("no_output", "the prediction succeeded without an output address")
-        return fail(board, work, failure, now) + _without_cost(board, seen)
-    return _succeed(board, work, seen.urls, now) + _without_cost(board, seen)
+        return learned + fail(board, work, failure, now) + _without_cost(board, seen)
+    return learned + _succeed(board, work, seen.urls, now) + _without_cost(board, seen)
 
 
 def _without_cost(board: Board, seen: Seen) -> list[Command]:
@@ -62,12 +79,12 @@ def _without_cost(board: Board, seen: Seen) -> list[Command]:
 
 
 def _on_running(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
-    work.running_at = now
+    work.running_at, work.is_watched, work.notified_at = now, True, None
     work.poll_failure_count = work.gone_count = 0
     if work.state is State.SUCCEEDED and _age(work, now) >= board.policy.timeout_s:
         return saving.leave(board, work, now, Failure("no_address", "the service shows no output again"))
-    commands = _mark_overdue(board, work, now)
-    board.plan_poll(work, now)
+    commands = hearing.on_still_running(board, work, now) + _mark_overdue(board, work, now)
+    board.watch.plan(work, now)
     if seen.unknown_word is not None and seen.unknown_word not in board.unknown_words:
         board.unknown_words.add(seen.unknown_word)
         fields = {"item": work.item.id, "word": seen.unknown_word}
@@ -98,17 +115,28 @@ def _succeed(board: Board, work: Work, urls: tuple[str, ...], now: float) -> lis
     return [keep, saving.download(board, work, now)]
 
 
-def _settle(board: Board, work: Work, seen: Seen, now: float) -> None:
+def _settle(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
     """Take in what every terminal status teaches: cost, duration, a free slot."""
-    lo, hi = work.running_at - (work.created_at or work.sent_at), _age(work, now)
-    seen_s = sight(lo, hi, seen.predict_time_s)
-    was_watched = work.is_from_manifest and work.created_at is not None
-    if seen_s.lo_s == seen_s.hi_s or (was_watched and (lo <= 0 or hi - lo <= WIDEST * hi)):
-        board.learn(seen_s)
+    learned = _learn(board, work, seen, now)
     work.cost_usd, work.predict_time_s = seen.cost_usd, seen.predict_time_s
     board.tally.paid(seen.cost_usd)
     if seen.failure is None:
         board.budget.give(now)
+    return learned
+
+
+def _learn(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
+    """Learn how long it took; when enough was learned, solve the schedule again and keep what is known."""
+    lo, hi = work.running_at - work.born_at, _age(work, now)
+    is_told = seen.predict_time_s is not None and is_plausible(lo, hi, seen.predict_time_s)
+    if not is_told and (not work.is_watched or (lo > 0 and hi - lo > WIDEST * hi)):
+        return []
+    planner = board.watch.planner
+    planner.learn(lo, hi, seen.predict_time_s, work.item_kind)
+    if not planner.is_stale:
+        return []
+    hearing.rely(board, now)
+    return [KeepSightings(tuple((s.lo_s, s.hi_s, s.kind) for s in planner.sightings))]
 
 
 def _on_failure(board: Board, work: Work, failure: Failure, now: float) -> list[Command]:
@@ -127,13 +155,13 @@ def _on_failure(board: Board, work: Work, failure: Failure, now: float) -> list[
 
 def _on_gone(board: Board, work: Work, failure: Failure, now: float) -> list[Command]:
     if _age(work, now) < YOUNG_S:
-        board.poll_at(work, now + YOUNG_S / 10)
+        board.watch.at(work, now + YOUNG_S / 10)
         return []
     work.gone_count += 1
     if work.gone_count > GONE_TRIES:
         kind = "output_expired" if work.state is State.SUCCEEDED else "gone"
         return fail(board, work, Failure(kind, failure.message, failure.code), now)
-    board.poll_at(work, now + GONE_EVERY_S)
+    board.watch.at(work, now + GONE_EVERY_S)
     return []
 
 

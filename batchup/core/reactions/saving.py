@@ -52,5 +52,5 @@ def _on_gone(board: Board, work: Work, failure: Failure, now: float) -> list[Com
         return fail(board, work, Failure("output_expired", failure.message, failure.code), now)
     work.has_fresh_urls = True
     work.urls = ()
-    board.poll_at(work, now)
+    board.watch.at(work, now)
     return []

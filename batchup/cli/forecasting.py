@@ -1,0 +1,85 @@
+"""The words of a forecast."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from batchup.core.forecast import Forecast
+from batchup.edge.forecast import Outlook
+from batchup.job import Job
+
+
+def lines(job: Job, outlook: Outlook, night_s: float) -> Iterator[str]:
+    """Say what is to be expected, a line a subject."""
+    seen = outlook.forecast
+    if seen is None or seen.items == 0:
+        yield "forecast: nothing is outstanding"
+        return
+    speed = _speed(job)
+    nights = seen.nights(night_s * speed)
+    clock = "" if speed == 1 else f" of simulated time, {speed:g} times as fast"
+    yield (
+        f"forecast: {seen.items} outstanding, {_length(seen.wall_s / speed)}"
+        f" at {seen.per_minute:.1f} a minute{clock}; {nights} {'run' if nights == 1 else 'runs'}"
+        f" of {_length(night_s)}"
+    )
+    yield (
+        f"requests: {seen.requests}: {seen.creates} creates, {seen.presigns} presigns, {seen.polls} polls,"
+        f" {seen.surveys} lists"
+    )
+    yield _cost(outlook)
+    yield _durations(job, seen)
+
+
+def as_json_line(job: Job, outlook: Outlook, night_s: float) -> str:
+    """Return the same as one JSON object."""
+    found: dict[str, Any] = {
+        "job": job.name,
+        "items": outlook.items,
+        "outstanding": outlook.outstanding,
+        "rejected": len(outlook.rejects),
+        "duplicates": outlook.duplicates,
+    }
+    seen = outlook.forecast
+    if seen is not None:
+        speed = _speed(job)
+        fields = {**seen.as_dict(), "wall_s": round(seen.wall_s / speed, 1), "cost_usd": _cost_usd(outlook)}
+        found["forecast"] = {**fields, "nights": seen.nights(night_s * speed)}
+    return msgspec.json.encode(found).decode()
+
+
+def _speed(job: Job) -> float:
+    return 1.0 if job.simulator is None else job.simulator.speed
+
+
+def _cost_usd(outlook: Outlook) -> float | None:
+    return None if outlook.price_usd is None else round(outlook.price_usd * outlook.outstanding, 6)
+
+
+def _cost(outlook: Outlook) -> str:
+    cost = _cost_usd(outlook)
+    if cost is None:
+        return "cost: not known before a prediction has settled; try a few with --limit"
+    mean = f"the mean of {outlook.priced_from} settled" if outlook.priced_from else "the model's price"
+    return f"cost: {cost:.2f} USD, {outlook.price_usd:.6g} USD each, {mean}"
+
+
+def _durations(job: Job, seen: Forecast) -> str:
+    if job.simulator is not None:
+        return f"durations: as simulated, {seen.mean_duration_s:.3g} s on average"
+    if seen.learned_from:
+        mean = f"{seen.mean_duration_s:.3g} s on average"
+        return f"durations: learned from {seen.learned_from} predictions, {mean}"
+    return f"durations: guessed, {job.polling.expected_s:g} s on average ([polling] expected)"
+
+
+def _length(seconds: float) -> str:
+    """Write a length of time as a person would say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

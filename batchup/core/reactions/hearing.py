@@ -1,0 +1,127 @@
+"""What else than a poll tells of ends, the list and webhooks, and how far each is counted on.
+
+Both only spare polls. What they say is held against polls, and where it proves wrong, late or lost the
+schedule of polls is what it would have been without them, at once.
+"""
+
+from math import exp
+
+from batchup.core.board import Board
+from batchup.core.messages import Command, Note, Notified, Seen
+from batchup.core.pace import is_survey_worth_it
+from batchup.core.sightings import is_plausible, sight
+from batchup.core.states import State
+from batchup.core.survey import TRUE_SHARE, Probe, Trust, without_query
+from batchup.core.work import Work
+
+
+def expect(board: Board, work: Work) -> None:
+    """A prediction was created, or seen running: say whether something else will tell of its end."""
+    work.is_heard = board.survey.is_used or board.hooks.share > 0
+
+
+def rely(board: Board, now: float) -> None:
+    """Plan all looks by what is counted on now."""
+    planner = board.watch.planner
+    board.survey.is_worth_it = is_survey_worth_it(board)
+    planner.is_surveyed = board.survey.is_used
+    planner.heard = max(board.hooks.share, TRUE_SHARE if board.survey.is_used else 0.0)
+    for work in board.watch.planned():
+        expect(board, work)
+    if planner.is_stale:
+        board.watch.solve(now)
+    else:
+        for work in board.watch.planned():
+            board.watch.plan(work, now)
+
+
+def ended_at(work: Work, seen: Seen, now: float) -> float:
+    """Return when a prediction ended, by the service's own figure or the middle of what polls have shown."""
+    lo, hi = work.running_at - work.born_at, max(now - work.born_at, 1e-3)
+    return work.born_at + exp(sight(lo, hi, seen.predict_time_s).middle)
+
+
+def on_notified(board: Board, event: Notified, now: float) -> list[Command]:
+    """The service called back: look at that prediction now, if it is one of ours; believe nothing else."""
+    work = board.find(event.prediction_id)
+    if work is None:
+        board.hooks.early.append(event.prediction_id)  # perhaps the create's answer is still on its way
+    elif work.state is State.IN_FLIGHT and work.notified_at is None:
+        work.notified_at = now
+        board.watch.at(work, now)
+    return []
+
+
+def on_created(board: Board, work: Work, now: float) -> None:
+    """A create was accepted: plan the first look, at once where the service has called back already."""
+    expect(board, work)
+    if work.prediction_id in board.hooks.early:
+        work.notified_at = now
+        board.watch.at(work, now)
+    else:
+        board.watch.plan(work, now)
+
+
+def on_polled(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
+    """A poll has shown a prediction settled: hold against it what the list and the webhooks have told."""
+    if board.hooks.is_on:
+        before = board.hooks.share
+        board.hooks.came.append(work.notified_at is not None)
+        if board.hooks.share != before:
+            rely(board, now)
+    if not board.survey.is_allowed or seen.failure is not None:
+        return []
+    return _hold_against(board, work, seen, now)
+
+
+def _hold_against(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
+    """Let the list prove itself by a prediction that a poll has shown settled well."""
+    state = board.survey
+    if work.listed is not None:
+        if work.listed and work.listed != without_query(seen.urls):
+            return refuse(board, now, "it shows another output than the prediction does")
+    elif state.is_used and work.is_heard and work.notified_at is None:
+        late_s = state.answered_at - ended_at(work, seen, now)
+        if late_s > 0:
+            state.lagged(late_s)
+            return weigh_worth(board, now)
+    elif state.wants_probe(now):
+        state.probe = Probe(
+            seen.prediction_id, without_query(seen.urls), work.born_at, ended_at(work, seen, now)
+        )
+    return []
+
+
+def on_still_running(board: Board, work: Work, now: float) -> list[Command]:
+    """A poll shows a prediction running; had the list said that it has settled, the list is wrong."""
+    if work.listed is None:
+        return []
+    work.listed = None
+    return refuse(board, now, "it shows a prediction as settled that is running")
+
+
+def refuse(board: Board, now: float, why: str) -> list[Command]:
+    """Do without the list in this run, and say why."""
+    board.survey.refuse()
+    rely(board, now)
+    return [Note("list_refused", "warning", {"why": why})]
+
+
+def weigh_worth(board: Board, now: float) -> list[Command]:
+    """Use the list if it allows more than polls do, as late as it is; if not, do without."""
+    state = board.survey
+    if state.trust is not Trust.PROVED or state.is_worth_it == is_survey_worth_it(board):
+        return []
+    fields = {"lag_s": round(state.lag_s, 3), "has_output": state.has_output}
+    if state.is_worth_it:
+        state.leave_alone(now)
+        rely(board, now)
+        return [Note("list_left", fields=fields)]
+    rely(board, now)
+    return [Note("list_used", fields=fields)]
+
+
+def is_telling(work: Work, seen: Seen, now: float) -> bool:
+    """Tell whether a row says when its prediction ended, in a way that can be true."""
+    age_s = now - work.born_at
+    return seen.predict_time_s is not None and is_plausible(0.0, age_s, seen.predict_time_s)

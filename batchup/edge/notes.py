@@ -1,0 +1,34 @@
+"""Who is told how a run goes; what is noted of an exchange, and of a purchase that was not written down."""
+
+from typing import Protocol
+
+from batchup.core import wire
+from batchup.core.items import Outcome
+from batchup.core.messages import Accepted, Answered, Create, Event, Note, Poll, Request
+
+
+class Observer(Protocol):
+    """Whoever wants to know how the run goes; gets frozen values."""
+
+    def note(self, note: Note) -> None:
+        """Something a person may want to know."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """An item has come to its end in this run."""
+
+
+def not_recorded(event: Event) -> Note | None:
+    """Return what is to be said of a prediction that was bought, if its id cannot be written down."""
+    match event:
+        case Answered(request=Create(item_id=item_id, attempt=attempt), answer=Accepted(prediction_id=id_)):
+            fields = {"item": item_id, "attempt": attempt, "prediction_id": id_}
+            return Note("not_recorded", "error", fields)
+        case _:
+            return None
+
+
+def of_exchange(request: Request, raw: wire.Raw) -> Note:
+    """Describe an exchange for the log of whoever looks for a fault."""
+    came = {"status": raw.status} if isinstance(raw, wire.Response) else {"why": raw.message}
+    about = {"item": request.item_id} if isinstance(request, Create | Poll) else {}
+    return Note("request", "debug", {"kind": request.kind.value, **about, **came})
