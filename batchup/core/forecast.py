@@ -31,7 +31,6 @@ class Forecast:
     surveys: int
     mean_duration_s: float
     learned_from: int  # settled predictions; 0: by the first guess
-    cost_usd: float | None = None
 
     def nights(self, night_s: float) -> int:
         """Return how many runs of at most `night_s` it takes."""

@@ -11,7 +11,7 @@ MINUTES = 15
 
 
 def test_the_bench(tmp_path: Path) -> None:
-    """Every profile reaches its share of X*, no limit is ever passed, and deciding takes under 1 % of a core."""
+    """Every profile reaches its share of X*, no limit is passed, deciding takes under 1 % of a core."""
     figures = tmp_path / "bench.json"
     plain = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     command = [sys.executable, str(ROOT / "tests" / "bench"), "--json", str(figures)]

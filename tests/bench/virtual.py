@@ -8,8 +8,7 @@ from typing import Any
 import anyio.to_thread
 from anyio._backends import _asyncio as backend
 
-GRACE_S = 0.0005  # real seconds for what is on its way through the kernel
-CREEP_S = 1e-9  # a jump moves the clock at least so far: a limiter that waits for it would spin
+CREEP_S = 1e-6  # each turn of the loop takes so long: whoever waits for the clock by turning would never end
 THREAD_S = 0.05  # real seconds between two looks at the threads that are at work
 
 
@@ -43,12 +42,12 @@ class _Selector(selectors.DefaultSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> Any:
-        ready = super().select(0)
+        self._loop.now_s += CREEP_S
+        ready = super().select(0)  # on loopback the kernel delivers within the call that sends
         if ready or timeout is None or timeout <= 0:
             return ready or super().select(timeout)
         while not ready and self._loop.is_at_work:
             ready = super().select(THREAD_S)
-        ready = ready or super().select(GRACE_S)
         if not ready:
-            self._loop.now_s += max(timeout, CREEP_S)
+            self._loop.now_s += timeout
         return ready
