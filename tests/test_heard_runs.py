@@ -1,4 +1,4 @@
-"""Whole runs on a virtual clock, judged by the service: webhooks, held polls, lists, and the forecast of it."""
+"""Whole runs on a virtual clock, judged by the service: webhooks, held polls, lists, and the forecast."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ class Played:
     @property
     def polls(self) -> float:
         """GETs of single predictions, an item."""
-        return self.stats["by_route"].get("GET /v1/prediction/{id}", 0) / ITEMS
+        return float(self.stats["by_route"].get("GET /v1/prediction/{id}", 0)) / ITEMS
 
     @property
     def lists(self) -> int:

@@ -86,7 +86,7 @@ class Batch:
                 board.change_limits(event)
                 return []
             case OthersRunning():
-                board.others_running = event.count
+                board.heed_others(event.count)
                 return []
             case _:
                 return self._stop(event)

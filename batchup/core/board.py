@@ -99,7 +99,7 @@ class Board:
             self.doubtful.pop(work.item.id, None)
         if was in _PERHAPS_BILLED and becomes not in _PERHAPS_BILLED:
             self.brakes.settled()
-        if self.running_count <= self.overdue_count:
+        if self.running_count <= self.overdue_count and not self.others_running:
             self.brakes.is_out_of_credit = False  # nothing is left that could free some
         if work.is_overdue and becomes is not State.IN_FLIGHT:
             work.is_overdue = False
@@ -130,6 +130,12 @@ class Board:
         )
         self.brakes.allow(limits.concurrency)
         self.watch.planner.slot_count = limits.concurrency
+
+    def heed_others(self, running_count: int) -> None:
+        """Take in how many predictions of other runs may be running; fewer of them free room and credit."""
+        if running_count < self.others_running:
+            self.brakes.settled()
+        self.others_running = running_count
 
     def learn_offset(self, offset_s: float) -> None:
         """Take in how far the service's clock is from ours."""

@@ -33,6 +33,7 @@ class Brakes:
     creates_resume_at: float = 0.0
     is_waiting_for_settle: bool = False
     is_out_of_credit: bool = False
+    is_probing: bool = False  # refused for room or credit: one create at a time until one is accepted
     doubt_count: int = 0  # creates in a row without an answer
     failure_count: int = 0  # refused or unsent requests in a row
     senseless_count: int = 0
@@ -65,7 +66,7 @@ class Brakes:
         """A create was accepted: a shrunken cap grows back, one by one."""
         self.doubt_count = 0
         self.creates_failing_since = None
-        self.is_waiting_for_settle = False
+        self.is_waiting_for_settle = self.is_probing = False
         if self.cap < self.concurrency:
             self.accepted_count += 1
             if self.accepted_count >= GROWTH_COUNT:
@@ -102,7 +103,7 @@ class Brakes:
                 self.creates_resume_at = now + backoff_s(self.failure_count, rng)
                 self.reason = f"the service cannot be reached: {problem.failure.message}"
             case Verdict.NO_CREDIT:
-                self.is_out_of_credit = True
+                self.is_out_of_credit = self.is_probing = True
                 self.reason = f"no credit: {problem.failure.message}"
             case Verdict.THROTTLED if problem.cap is not None:
                 self._shrink(problem.cap, now)
@@ -131,7 +132,7 @@ class Brakes:
     def _shrink(self, named: int, now: float) -> None:
         self.cap = min(self.cap, named)
         self.accepted_count = 0
-        self.is_waiting_for_settle = True
+        self.is_waiting_for_settle = self.is_probing = True
         self.creates_resume_at = now + CAP_SILENCE_S
 
 

@@ -59,8 +59,9 @@ def is_finished(board: Board, now: float) -> bool:
 
 
 def _create(board: Board, now: float) -> Create | None:
+    most_open = 1 if board.brakes.is_probing else board.policy.open_creates
     if (
-        board.open[Kind.CREATE] >= board.policy.open_creates
+        board.open[Kind.CREATE] >= most_open
         or board.stop is not None
         or board.brakes.creates_from(now) > now
         or board.slots_free(now) < 1

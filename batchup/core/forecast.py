@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from math import ceil, log
+from math import ceil, exp, log
 from random import Random
-from typing import Any
+from statistics import NormalDist
+from typing import Any, TypeAlias
 
 from batchup.core.durations import estimate
 from batchup.core.planner import remember
@@ -15,6 +16,7 @@ REHEARSED_COUNT = 800  # items; what comes after them goes at the pace they sett
 SETTLED_SHARE = 0.25  # of the rehearsal, until its pace is that of the rest
 LEARNED_COUNT = 10  # sightings from which their distribution is known well enough
 GUESSED_SPREAD = 0.3
+GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,21 +43,38 @@ class Forecast:
         return asdict(self)
 
 
-def drawing(
-    remembered: Sequence[Sequence[object]], expected_s: float
-) -> tuple[Callable[[Random], float], int]:
-    """Return how durations are to be drawn, and from how many sightings that is known."""
+Quantile: TypeAlias = Callable[[float], float]
+"""From a share of the predictions (0 < share < 1) to the duration in seconds by which so many are done."""
+
+
+@dataclass(slots=True)
+class Evenly:
+    """Draws durations whose shares are spread evenly: a few hundred have the mean of a million.
+
+    Each share is a golden section further than the last (a Kronecker sequence).
+    """
+
+    quantile: Quantile
+    _share: float = 0.5
+
+    def __call__(self, rng: Random) -> float:
+        """Return the next duration, in seconds."""
+        self._share = (self._share + GOLDEN) % 1.0
+        return self.quantile(min(max(self._share, 1e-4), 1 - 1e-4))
+
+
+def quantile_of(remembered: Sequence[Sequence[object]], expected_s: float) -> tuple[Quantile, int]:
+    """Return how long predictions take, and from how many sightings that is known: none, if it is guessed."""
     sightings = remember(remembered)
     if len(sightings) < LEARNED_COUNT:
-        mu = log(expected_s) - GUESSED_SPREAD**2 / 2
-        return (lambda rng: rng.lognormvariate(mu, GUESSED_SPREAD)), 0
-    durations = estimate(sightings, (), expected_s)
-    return (lambda rng: durations.age_at(rng.uniform(1e-4, 1 - 1e-4))), len(sightings)
+        guess = NormalDist(log(expected_s) - GUESSED_SPREAD**2 / 2, GUESSED_SPREAD)
+        return (lambda share: exp(guess.inv_cdf(share))), 0
+    return estimate(sightings, (), expected_s).age_at, len(sightings)
 
 
 def forecast(
     policy: Policy,
-    draw: Callable[[Random], float],
+    quantile: Quantile,
     *,
     item_count: int,
     upload_count: int,
@@ -77,7 +96,7 @@ def forecast(
     rehearsal = Rehearsal(
         policy,
         min(item_count, REHEARSED_COUNT),
-        draw,
+        Evenly(quantile),
         upload_share=min(1.0, upload_count / item_count),
         seed=seed,
         period_s=period_s,

@@ -99,11 +99,13 @@ def survey_at(board: Board, now: float, permits: int) -> float:
     running = list(board.watch.planned())
     if state.probe is not None and running:
         return max(now, state.not_before)
-    running = [work for work in running if work.is_heard and not work.is_open]
     if not state.is_proved or not running:
         return inf
     if not state.is_used:  # it has failed lately
         return state.not_before if state.is_worth_it else inf
+    running = [work for work in running if work.is_heard and not work.is_open]
+    if not running:
+        return inf
     mean_s, every_s = board.watch.planner.durations.mean_s, _survey_pace(board)[1]
     soonest = max(now, state.not_before, state.answered_at + survey.SOONEST * mean_s)
     idle_s = _idle(board, running)

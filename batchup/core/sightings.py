@@ -11,8 +11,8 @@ PREDICT_TIME_ERROR = 0.001  # the service's own figure is believed to this share
 PLAUSIBLE = 0.02  # so far outside of what polls have shown it may lie
 FEWEST = 8  # sightings before a kind of items has a duration of its own
 NEVER_SHARE = 0.01  # of the age at which it was found done: seen running so early is as good as never
-LEAST_SINCE, MOST_SINCE = 10, 60  # newest sightings in which a change of durations is looked for
-SURE, LARGE = 6.0, 0.15  # a change: so many standard errors, and so much of the logarithm
+LEAST_SINCE = 10  # sightings before and after a change of durations, at the least
+SURE, LARGE = 8.0, 0.15  # a change: so many standard errors, and so much of the logarithm
 LEAST_SPREAD = 0.02  # of the logarithm, for that
 _SEED = "seed"  # a parameter that changes the picture and not the work
 
@@ -108,7 +108,7 @@ def since_change(sightings: Sequence[Sighting]) -> Sequence[Sighting]:
     logs = [sighting.middle for sighting in sightings]
     count, total, squares = len(logs), sum(logs), sum(x * x for x in logs)
     best, since, new = SURE, 0, 0.0
-    for k in range(1, min(MOST_SINCE, count - LEAST_SINCE) + 1):
+    for k in range(1, count - LEAST_SINCE + 1):
         new += logs[-k]
         if k < LEAST_SINCE:
             continue

@@ -9,7 +9,7 @@ now and then, and take over at once when it fails.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from math import inf
+from math import inf, sqrt
 
 AGREEMENTS = 2  # settled predictions that the list has to show as the polls did, before it is believed
 CHECK_EVERY = 25  # of the rows that settle an item, one is held against a poll
@@ -21,6 +21,7 @@ FAILURES_MOST = 6  # in a row; then the run does without
 FAILED_FIRST_S, FAILED_LONGEST_S = 1.0, 120.0
 LAG_WEIGHT = 0.2  # of the newest, in the running mean
 LONGEST_STEP_S, REACH_PARTS = 1e6, 16  # bounds of the search for the next survey
+UNLIMITED_SHARE = 0.01  # of the mean between two surveys, where nothing limits requests
 SOONEST = 0.005  # of the mean: no two surveys closer than this
 TRUE_SHARE = 0.98  # of ends the list is counted on to tell of
 
@@ -111,18 +112,15 @@ def pace(
 
     A survey every t seconds finds an end t/2 late on average: slots / (mean + lag + t/2) predictions a
     second, and (rate - 1/t) / `per_item` by the requests, of which each prediction needs `per_item` besides.
+    Both are the same where rate/2 t² + b t = mean + lag, with b = rate (mean + lag) - 1/2 - slots `per_item`.
     """
+    held_s = mean_s + lag_s
     if requests_per_s is None:
-        every = mean_s * 0.01
-        return slot_count / (mean_s + lag_s + every / 2), every
-    low, high = 1 / requests_per_s, 1 / requests_per_s + 8 * mean_s
-    for _ in range(30):
-        every = (low + high) / 2
-        if slot_count / (mean_s + lag_s + every / 2) * per_item > requests_per_s - 1 / every:
-            low = every
-        else:
-            high = every
-    return slot_count / (mean_s + lag_s + high / 2), high
+        every_s = UNLIMITED_SHARE * mean_s
+    else:
+        b = requests_per_s * held_s - 0.5 - slot_count * per_item
+        every_s = (sqrt(b * b + 2 * requests_per_s * held_s) - b) / requests_per_s
+    return slot_count / (held_s + every_s / 2), every_s
 
 
 def without_query(urls: Iterable[str]) -> frozenset[str]:

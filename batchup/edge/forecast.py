@@ -1,7 +1,7 @@
 """What a forecast has to know: what is outstanding, what was learned, what a prediction costs."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 from batchup.core.calendar import Calendar
-from batchup.core.forecast import Forecast, drawing, forecast
+from batchup.core.forecast import Forecast, Quantile, forecast, quantile_of
 from batchup.core.resume import Remembered
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
@@ -24,6 +24,7 @@ from batchup.edge.schema import NAME as CHECKPOINT
 from batchup.job import Job
 
 CHUNK_ROWS = 500
+DRAWN_COUNT = 10_001  # of the simulator's durations
 _AT_REST = (State.SAVED, State.HELD)
 
 
@@ -63,11 +64,11 @@ def look_ahead(job: Job) -> Outlook:
         outlook.price_usd, outlook.priced_from = (None, 0) if checkpoint is None else checkpoint.price()
     if outlook.price_usd is None:
         outlook.price_usd = _price(job)
-    draw, learned_from = _drawing(job, remembered)
+    quantile, learned_from = _quantile(job, remembered)
     rate = job.limits.rate
     outlook.forecast = forecast(
         policy_of(job),
-        draw,
+        quantile,
         item_count=outlook.outstanding,
         upload_count=outlook.uploads,
         period_s=60.0 if rate is None else rate.period_s,
@@ -88,14 +89,16 @@ def _price(job: Job) -> float | None:
     return None if model is None else float(model.cost["amount"])
 
 
-def _drawing(job: Job, remembered: Sequence[Sequence[object]]) -> tuple[Callable[[Random], float], int]:
-    """Return how durations are drawn: as the simulator draws them, or from what was learned."""
-    draw, learned_from = drawing(remembered, job.polling.expected_s)
+def _quantile(job: Job, remembered: Sequence[Sequence[object]]) -> tuple[Quantile, int]:
+    """Return how long predictions take: as the simulator draws them, or as it was learned."""
+    quantile, learned_from = quantile_of(remembered, job.polling.expected_s)
     if job.simulator is None:
-        return draw, learned_from
+        return quantile, learned_from
     from batchup.simulator.durations import Durations  # noqa: PLC0415 - a real job never loads the simulator
 
-    return Durations.parse(job.simulator.durations).draw, learned_from
+    durations, rng = Durations.parse(job.simulator.durations), Random(1)  # noqa: S311 - repeatable
+    drawn = sorted(durations.draw(rng) for _ in range(DRAWN_COUNT))
+    return (lambda share: drawn[int(share * DRAWN_COUNT)]), learned_from
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 
 from batchup.core.calendar import Calendar
 from batchup.core.items import Failure, Item, SavedFile
-from batchup.core.messages import ItemRestored, Keep, KeepUpload
+from batchup.core.messages import ItemRestored, Keep, KeepSightings, KeepUpload
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.results import bring_up_to_date, outcomes
@@ -105,6 +105,27 @@ def test_earlier_attempts_are_kept_with_their_cost(checkpoint: Checkpoint) -> No
 def test_money_before_any_is_nothing(checkpoint: Checkpoint) -> None:
     """A new job has cost nothing and knows no price."""
     assert checkpoint.money() == (0.0, None)
+
+
+def test_what_was_seen_of_durations_is_kept(tmp_path: Path) -> None:
+    """Sightings come back in the next run, the last ones kept; rubbish in their place is as if none were."""
+    with opened(tmp_path) as checkpoint:
+        assert checkpoint.sightings() == []
+        checkpoint.keep([KeepSightings(((1.0, 2.0, ""),))])
+        checkpoint.keep([KeepSightings(((40.0, 50.5, "scale=2"), (53.0, 53.1, "")))])
+    with opened(tmp_path) as checkpoint:
+        assert checkpoint.sightings() == [[40.0, 50.5, "scale=2"], [53.0, 53.1, ""]]
+        for rubbish in ("no json", "7", '{"a": 1}'):
+            checkpoint.db.execute("UPDATE facts SET value = ? WHERE name = 'sightings'", (rubbish,))
+            assert checkpoint.sightings() == []
+
+
+def test_the_price_is_the_mean_of_what_was_paid(checkpoint: Checkpoint) -> None:
+    """What settled for nothing does not count; before any has settled there is no price."""
+    assert checkpoint.price() == (None, 0)
+    for key, cost in (("a", 0.01), ("b", 0.03), ("c", 0.0)):
+        checkpoint.keep([submit(item(key)), accept(item(key), f"p{key}"), succeed(item(key), cost=cost)])
+    assert checkpoint.price() == (pytest.approx(0.02), 2)
 
 
 def test_a_refused_item_is_remembered_with_its_reason(checkpoint: Checkpoint) -> None:

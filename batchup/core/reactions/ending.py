@@ -85,7 +85,7 @@ def weigh(board: Board, problem: Problem, now: float) -> list[Command]:
         case Verdict.ELSEWHERE:
             remedy = "Set `[service] url` to the address the service is at; redirects are never followed."
             return end(board, ConfigProblem(f"the service redirects: {words}", remedy=remedy))
-        case Verdict.NO_CREDIT if board.running_count == board.overdue_count:
+        case Verdict.NO_CREDIT if board.running_count == board.overdue_count and not board.others_running:
             remedy = "Top up the account, then run the same command again."
             return end(board, NoCredit(f"out of credit: {words}", remedy=remedy))
         case _:

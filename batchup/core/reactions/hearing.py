@@ -16,8 +16,13 @@ from batchup.core.work import Work
 
 
 def expect(board: Board, work: Work) -> None:
-    """A prediction was created, or seen running: say whether something else will tell of its end."""
-    work.is_heard = board.survey.is_used or board.hooks.share > 0
+    """A prediction is in flight: say whether something else will tell of its end."""
+    work.is_heard = is_counted_on(board)
+
+
+def is_counted_on(board: Board) -> bool:
+    """Tell whether anything else than polls is counted on to tell of ends just now."""
+    return board.survey.is_used or board.hooks.share > 0
 
 
 def rely(board: Board, now: float) -> None:
@@ -37,8 +42,10 @@ def rely(board: Board, now: float) -> None:
 
 def ended_at(work: Work, seen: Seen, now: float) -> float:
     """Return when a prediction ended, by the service's own figure or the middle of what polls have shown."""
+    if seen.predict_time_s is not None and is_telling(work, seen, now):
+        return work.born_at + seen.predict_time_s
     lo, hi = work.running_at - work.born_at, max(now - work.born_at, 1e-3)
-    return work.born_at + exp(sight(lo, hi, seen.predict_time_s).middle)
+    return work.born_at + exp(sight(lo, hi, None).middle)
 
 
 def on_notified(board: Board, event: Notified, now: float) -> list[Command]:
@@ -81,9 +88,10 @@ def _hold_against(board: Board, work: Work, seen: Seen, now: float) -> list[Comm
         if work.listed and work.listed != without_query(seen.urls):
             return refuse(board, now, "it shows another output than the prediction does")
     elif state.is_used and work.is_heard and work.notified_at is None:
-        late_s = state.answered_at - ended_at(work, seen, now)
-        if late_s > 0:
-            state.lagged(late_s)
+        end_at = ended_at(work, seen, now)
+        if state.answered_at > end_at:
+            state.lagged(state.answered_at - end_at)
+            work.running_at = min(work.running_at, end_at)  # the list has said otherwise
             return weigh_worth(board, now)
     elif state.wants_probe(now):
         state.probe = Probe(
@@ -94,9 +102,10 @@ def _hold_against(board: Board, work: Work, seen: Seen, now: float) -> list[Comm
 
 def on_still_running(board: Board, work: Work, now: float) -> list[Command]:
     """A poll shows a prediction running; had the list said that it has settled, the list is wrong."""
+    work.is_heard = work.is_heard and is_counted_on(board)
     if work.listed is None:
         return []
-    work.listed = None
+    work.listed, work.is_heard = None, board.hooks.share > 0
     return refuse(board, now, "it shows a prediction as settled that is running")
 
 
