@@ -13,6 +13,7 @@ class LazyCommands(click.Group):
 
     known: ClassVar[dict[str, str]] = {
         "check": "Validate a job and its manifest, and say what a run would do.",
+        "plot": "Draw the pace of a run: requests, slots, how late ends were found.",
         "run": "Run a job; the same command again continues it.",
         "simulate": "Run the service's simulator, stand-alone.",
         "status": "Say how a job stands, running or not.",

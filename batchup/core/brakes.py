@@ -12,7 +12,7 @@ from batchup.core.retry import backoff_s
 from batchup.core.verdicts import Verdict
 
 CAP_SILENCE_S = 90.0  # without creates after the service named its cap; shorter keeps its gate shut
-GROWTH_COUNT = 10  # accepted creates after which a shrunken cap grows by one
+GROWTH_COUNT = 10  # accepted creates after which a shrunken cap grows by one; a small one after fewer
 BREAKER_COUNT = 3  # creates in a row whose answer is unknown
 PATIENCE_S = 1800.0  # nothing but failures for this long ends the run
 SENSELESS_COUNT = 10  # answers in a row
@@ -69,7 +69,7 @@ class Brakes:
         self.is_waiting_for_settle = self.is_probing = False
         if self.cap < self.concurrency:
             self.accepted_count += 1
-            if self.accepted_count >= GROWTH_COUNT:
+            if self.accepted_count >= min(GROWTH_COUNT, self.cap + 1):  # all that run, and one more
                 self.cap, self.accepted_count = self.cap + 1, 0
 
     def allow(self, concurrency: int) -> None:

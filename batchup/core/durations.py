@@ -11,8 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from math import exp, log, sqrt
-from statistics import NormalDist
+from math import erf, exp, log, sqrt
 
 from batchup.core.sightings import Sighting
 
@@ -32,8 +31,6 @@ LEAST_BASE_SPREAD = 0.012
 YOUNG_BASE_SPREAD = 0.03  # while there are fewer than `YOUNG_COUNT` sightings
 YOUNG_COUNT = 10
 SMOOTHING = 0.25  # of the spread, for one sighting; less with more of them
-
-_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +150,13 @@ def _cells(
 
 def _base(mu: float, sigma: float, places: Sequence[float]) -> list[float]:
     """Return the shares of the cells between these places of log age, by what is assumed beforehand."""
-    usual = 1 - BASE_WIDE_SHARE - BASE_FAR_SHARE
-    wide, far = (BASE_WIDE_SHARE, 2 * sigma), (BASE_FAR_SHARE, max(2 * sigma, FAR_SPREAD))
-    parts = ((usual, sigma), wide, far)
+    usual, scale = 1 - BASE_WIDE_SHARE - BASE_FAR_SHARE, 1 / (sigma * sqrt(2))
+    far = min(0.5, sigma / FAR_SPREAD)
 
     def below(x: float) -> float:
-        return sum(share * _NORMAL.cdf((x - mu) / spread) for share, spread in parts)
+        z = (x - mu) * scale
+        parts = usual * erf(z) + BASE_WIDE_SHARE * erf(z / 2) + BASE_FAR_SHARE * erf(z * far)
+        return (1 + parts) / 2
 
     edges = [below(place) for place in places]
     edges[0], edges[-1] = 0.0, 1.0

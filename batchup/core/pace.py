@@ -133,7 +133,7 @@ def _idle(board: Board, running: list[Work]) -> Callable[[float], float]:
     durations, seen = planner.durations, []
     for work in running:
         factor = planner.factor(work.item_kind)
-        age = (work.running_at - work.born_at) / factor
+        age = (work.last_running_at - work.born_at) / factor
         share = max(durations.running_at(age), 1e-9)
         seen.append((work.born_at + lag_s, factor, age, durations.spent_at(age), share))
 

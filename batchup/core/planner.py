@@ -7,6 +7,7 @@ predictions, then at each 12 % more, at most every 25.
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from batchup.core.durations import Durations, estimate
 from batchup.core.polling import Schedule, solve
@@ -106,7 +107,9 @@ def remember(sightings: Iterable[Sequence[object]]) -> deque[Sighting]:
     kept: deque[Sighting] = deque()
     for entry in sightings:
         match entry:
-            case [float() | int() as lo, float() | int() as hi, str() as kind] if 0 <= lo <= hi and hi > 0:
+            case [float() | int() as lo, float() | int() as hi, str() as kind] if (
+                0 <= lo <= hi and 0 < hi < inf
+            ):
                 kept.append(Sighting(float(lo), float(hi), kind))
             case _:
                 continue

@@ -21,23 +21,25 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import exp, log
+from math import exp, inf, log
 
 from batchup.core.durations import Durations
 
 PRICE_COUNT = 16
-LOWEST_PRICE, HIGHEST_PRICE = 0.0004, 1.2  # of the mean duration
+LOWEST_PRICE, HIGHEST_PRICE = 0.0004, 5.0  # of the mean duration
 FREE_PRICE = 0.003  # of the mean: where nothing limits requests, a poll is still not for nothing
 QUANTILE_COUNT, LINEAR_COUNT = 56, 24  # ages: where predictions end, and evenly between
 TAIL_GROWTH = 1.07
 TAIL_END = 2.5  # times the oldest age, or the mean
 LEAST_GAP = 0.004  # of the mean: ages closer than this are one
 LATEST = 1.15  # times its age: no straggler is left alone for longer
+STRAGGLING_SHARE = 0.98  # done by then: an age from which the schedule itself knows too little
 SOONEST = 0.003  # of the mean: no two looks closer than this
 FLOOR, FLOOR_FALL = 1e-7, 0.05  # beyond all that was seen, a prediction still ends some time
 
-STEEPNESS, MIDDLE, LAST_PERMIT = 0.3, 1.5, 0.6  # of the price over the free permits, for a burst of six
+STEEPNESS, MIDDLE, CREATE_FALL = 0.3, 1.5, 0.6  # of the price over the free permits, for a burst of six
 USUAL_BURST = 6
+LEAST_KEPT = 2  # permits for a poll while creates will come: its own and that of the create after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +125,17 @@ def price_now(
     """Return what a request is worth with so many of `burst` permits free, in seconds of a slot.
 
     Few permits: dear; all of them: they are about to be wasted, so the lowest. `keep_one`: creates will
-    come, and one that has to wait for its permit leaves a slot empty for 1 / `requests_per_s`.
+    come, and one that has to wait for its permit leaves a slot empty for 1 / `requests_per_s`. So the
+    last permit is the create's: a poll that waits for the next one sees more and frees the slot as soon, and
+    inf, which is placed at the highest price, lets only what is long due go first.
     """
     if permits >= burst:
         return lowest
+    if keep_one and permits < LEAST_KEPT:
+        return inf
     scale = USUAL_BURST / burst
     price = fair * exp(-STEEPNESS * scale * (permits - MIDDLE / scale))
-    return price + LAST_PERMIT ** ((permits - 1) * scale) / requests_per_s if keep_one else price
+    return price + CREATE_FALL ** ((permits - 1) * scale) / requests_per_s if keep_one else price
 
 
 def solve(durations: Durations, *, oldest_s: float = 0.0, heard: float = 0.0) -> Schedule:
@@ -151,7 +157,7 @@ def solve(durations: Durations, *, oldest_s: float = 0.0, heard: float = 0.0) ->
         followings.append(tuple(following))
         helds.append(held)
         pollings.append(polls)
-    straggling = mean if heard <= 0 else durations.age_at(0.98)
+    straggling = durations.age_at(STRAGGLING_SHARE)
     return Schedule(mean, straggling, tuple(ages), prices, tuple(followings), tuple(helds), tuple(pollings))
 
 

@@ -8,6 +8,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from random import Random
 
 from batchup.core.batch import Batch
@@ -37,6 +38,7 @@ from batchup.core.messages import (
     Wait,
 )
 from batchup.core.policy import Policy
+from batchup.core.wire import PAGE
 
 LEASE_SHARE = 1 + 1 / 120  # of the period: how long after its answer a permit comes back
 UPLOAD_S = 1.0
@@ -176,7 +178,8 @@ class Rehearsal:
                 return Presigned("put", {}, "there", None)
             case _:
                 lag_s = 0.0 if self.list_lag_s is None else self.list_lag_s
-                shown = [name for name, (since, _) in self._running.items() if since <= at - lag_s]
+                newest = islice(reversed(self._running.items()), PAGE)
+                shown = [name for name, (since, _) in newest if since <= at - lag_s]
                 return Surveyed(tuple(self._seen(name, at - lag_s) for name in shown))
 
     def _seen(self, name: str, at: float) -> Seen:

@@ -32,8 +32,8 @@ class Watch:
         heapq.heappush(self._fixed, (at, next(self._numbers), work))
 
     def plan(self, work: Work, now: float) -> None:
-        """Look at this prediction, which was running at `running_at`, when the schedule says so."""
-        age = work.running_at - work.born_at
+        """Look at this prediction, which was running at `last_running_at`, when the schedule says so."""
+        age = work.last_running_at - work.born_at
         if now - work.born_at >= self.timeout_s:
             self.at(work, now + (now - work.born_at) * OVERDUE_GROWTH)
             return

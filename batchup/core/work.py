@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Self
 
 from batchup.core.items import Item
@@ -23,7 +24,8 @@ class Work:
     service_offset_s: float = 0.0  # the service's wall clock minus ours when the create was sent
     prediction_id: str | None = None
     created_at: float | None = None
-    running_at: float = 0.0  # last seen running
+    running_at: float = 0.0  # last seen running by a poll, or created
+    listed_at: float = -inf  # last shown running by the list, as late as that is
     asked_at: float = 0.0  # when the last poll of it was sent
     looks: tuple[
         float, ...
@@ -49,6 +51,11 @@ class Work:
     has_fresh_urls: bool = False  # they were asked for once more after the first ones had gone
     empty_listing_count: int = 0
     empty_at: float | None = None
+
+    @property
+    def last_running_at(self) -> float:
+        """When it was last seen running, by a poll or by the list."""
+        return max(self.running_at, self.listed_at)
 
     @property
     def born_at(self) -> float:

@@ -45,6 +45,7 @@ class FakeService:
     shows_input: bool = True
     copies: int = 1  # items that share a key, and so an input
     duration_factor: float = 1.0
+    cap: int = 10**9  # predictions in flight it allows; one more is refused, and the cap named
     predictions: dict[str, Prediction] = field(default_factory=dict)
     arrivals: list[float] = field(default_factory=list)
     most_in_flight: int = 0
@@ -104,6 +105,9 @@ class FakeService:
 
     def _create(self, given: Mapping[str, Any], t: float) -> Raw:
         assert str(given["image"]).startswith("https://"), f"a create with {given['image']!r}"
+        if self.in_flight(t) >= self.cap:
+            self.log["capped"] += 1
+            return self._json(429, {"details": f"limited to {self.cap} concurrent executions"}, t)
         match self._fault("create"):
             case "lost_accepted":
                 self._new(given, t)

@@ -1,6 +1,8 @@
 """Small parts that tests of single reactions are made of: a board at hand, and facts put short."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from random import Random
 from typing import Any, TypeVar
 
@@ -22,11 +24,14 @@ from batchup.core.messages import (
     ItemRestored,
     Keep,
     ManifestEnded,
+    Note,
     Poll,
     Problem,
     Request,
     Seen,
     Sent,
+    Survey,
+    Surveyed,
     Tell,
     Wait,
 )
@@ -141,3 +146,56 @@ def told(commands: Sequence[Command]) -> list[str]:
 def ended(commands: Sequence[Command]) -> type[BatchupError] | None:
     """Return the class of the error that ends the run, if one does."""
     return next((type(command.error) for command in commands if isinstance(command, End)), None)
+
+
+class Lister(Bench):
+    """A bench whose service has a list: predictions created at 0 s, and short ways to poll and survey."""
+
+    def __init__(self, count: int = 10, **settings: Any) -> None:
+        super().__init__(count, **{"may_survey": True, **settings})
+        for k in range(count):
+            self.create(0.0, f"p{k}")
+
+    def poll_of(self, key: str, answer: Answer, now: float, took_s: float = 0.1) -> list[Command]:
+        """Poll one item's prediction, and have it answered after so long."""
+        request = Poll(key, str(self.board.works[key].prediction_id))
+        self.batch.handle(Sent(request), now - took_s)
+        return self.answer(request, answer, now)
+
+    def survey(self, rows: Sequence[Seen] | Problem, now: float) -> list[Command]:
+        """Send the survey that has to be wanted now, and answer it."""
+        request = self.send(Survey, now)
+        return self.answer(request, rows if isinstance(rows, Problem) else Surveyed(tuple(rows)), now + 0.1)
+
+    def rows_of_running(self) -> list[Seen]:
+        """Return what the list shows of all that is in flight and runs."""
+        return [running(str(work.prediction_id)) for work in self.board.watch.planned()]
+
+    def prove(self, now: float = 50.0, count: int = 2, lag_s: float = 0.0) -> list[Command]:
+        """Let polls find the first items done, and the list show each the same, late as it may be."""
+        commands = []
+        for k in range(count):
+            ended_at = now + k * (1 + 3 * lag_s)
+            self.poll_of(f"i{k}", done(f"p{k}", predict_time_s=ended_at), ended_at + 0.2)
+            at = ended_at + 0.2
+            while self.board.survey.probe is not None:
+                at = max(at, self.board.survey.not_before) + 0.01
+                row = done if at >= ended_at + lag_s else running
+                commands += self.survey([row(f"p{k}"), *self.rows_of_running()], at)
+        return commands
+
+
+def events(commands: Sequence[Command]) -> list[str]:
+    """Return the notes among the commands, by name."""
+    return [command.event for command in commands if isinstance(command, Note)]
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Let nothing watch what is timed: a measurement of coverage makes it several times as slow."""
+    trace = sys.gettrace()
+    sys.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(trace)

@@ -598,3 +598,10 @@ def test_a_poll_goes_on_while_doubts_are_cleared_up() -> None:
     bench.create(1.0)
     bench.send(ListPage, 2.0)
     assert isinstance(bench.choose(60.0), Poll)
+
+
+def test_policy_resubmit_takes_up_what_was_held() -> None:
+    """An item that an earlier run held is sent again where the job now says so."""
+    bench = Bench(0, on_in_doubt="resubmit")
+    commands = bench.restore(State.HELD)
+    assert [to for _, to in moves(commands)] == [State.IN_DOUBT, State.READY]

@@ -111,7 +111,6 @@ def test_a_poll_that_fails_is_repeated_ever_later() -> None:
 def test_a_throttled_poll_is_due_when_the_pause_ends() -> None:
     """A poll that was throttled comes again when everybody may."""
     bench = in_flight()
-    work = bench.board.works["i0"]
     at = bench.next_look_at()
     bench.poll(problem(Verdict.THROTTLED, retry_after_s=30.0))
     assert bench.choose(at) == Wait(at + 30.0)

@@ -122,11 +122,17 @@ def test_a_larger_cap_than_ours_changes_nothing_of_ours() -> None:
 
 
 def test_a_shrunken_cap_grows_back() -> None:
-    """Every tenth accepted create widens the cap by one, up to the job's own."""
+    """Each round of accepted creates, ten at the most, widens the cap by one, up to the job's own."""
     made = brakes(Verdict.THROTTLED, cap=8)
-    for _ in range(GROWTH_COUNT):
+    for _ in range(9):
+        assert made.cap == 8
         made.accepted()
     assert made.cap == 9
+    small = brakes(Verdict.THROTTLED, cap=2)
+    for _ in range(3):
+        assert small.cap == 2
+        small.accepted()
+    assert small.cap == 3
     for _ in range(5 * GROWTH_COUNT):
         made.accepted()
     assert made.cap == 10

@@ -1,8 +1,7 @@
 """What to send next, and when a run is done."""
 
-from typing import Any
-
 from math import inf
+from typing import Any
 
 import pytest
 from core.fake_service import FakeService

@@ -1,5 +1,6 @@
 """When to look: the best there is, by a second implementation, and what every schedule must keep to."""
 
+from itertools import pairwise
 from math import exp, log
 from random import Random
 from statistics import NormalDist
@@ -7,6 +8,7 @@ from time import perf_counter
 
 import pytest
 from core.naive_polling import best, cost_of, drawn, expected, problem_of
+from core.parts import untraced
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,7 +111,7 @@ BOUNDS = (
     ("3x", 53.0, 11.02, 0.02),
     ("0.3", 15.0, 28.1, 0.01),
     ("0.3", 300.0, 1.98, 0.01),
-    ("0.3", 5.0, 30.0, 0.07),  # one poll an item, later than the highest price asks for
+    ("0.3", 5.0, 30.0, 0.03),  # one poll an item, later than the highest price asks for
 )
 
 
@@ -157,8 +159,7 @@ def test_looks_lie_ahead_and_not_too_far(
         assert min(looks) > age
         if age > schedule.straggling_s:
             assert max(looks) <= LATEST * age + 0.01 * durations.mean_s
-    if heard == 0.0:
-        assert schedule.straggling_s == durations.mean_s
+    assert schedule.straggling_s <= durations.age_at(0.99)
 
 
 @settings(max_examples=60, deadline=None)
@@ -168,7 +169,7 @@ def test_a_dearer_request_is_sent_no_earlier(durations: Durations, heard: float,
     schedule = solve(durations, heard=heard)
     for age in ages:
         looks = schedule.next_ages(age)
-        assert all(b >= a * (1 - 1e-9) for a, b in zip(looks, looks[1:], strict=False))
+        assert all(b >= a * (1 - 1e-9) for a, b in pairwise(looks))
 
 
 @settings(max_examples=30, deadline=None)
@@ -267,9 +268,10 @@ def test_a_look_is_between_those_of_the_prices_beside_it() -> None:
 def test_solving_costs_next_to_nothing() -> None:
     """Estimating from 250 sightings and solving takes less than ten milliseconds."""
     sightings, took_s = exactly("0.3"), []
-    for _ in range(7):
-        began_at = perf_counter()
-        solve(estimate(sightings, [5.0 * k for k in range(10)], 53.0))
-        took_s.append(perf_counter() - began_at)
+    with untraced():
+        for _ in range(7):
+            began_at = perf_counter()
+            solve(estimate(sightings, [5.0 * k for k in range(10)], 53.0))
+            took_s.append(perf_counter() - began_at)
     print(f"{min(took_s) * 1000:.1f} ms a solve")
     assert min(took_s) < 0.010

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchup.core.items import Item, LocalFile
-from batchup.core.sightings import FEWEST, PREDICT_TIME_ERROR, Sighting, factors, kind_of, scaled, sight
+from batchup.core.sightings import (
+    FEWEST,
+    LEAST_SINCE,
+    PREDICT_TIME_ERROR,
+    Sighting,
+    factors,
+    kind_of,
+    scaled,
+    sight,
+    since_change,
+)
 
 
 @pytest.mark.parametrize(
@@ -132,3 +142,32 @@ def test_factors_are_sane_whatever_was_seen(ends: list[tuple[float, float, str]]
     back = scaled(there, {kind: 1 / factor for kind, factor in found.items()})
     assert [s.hi_s for s in back] == pytest.approx([s.hi_s for s in sightings])
     assert [s.lo_s for s in back] == pytest.approx([s.lo_s for s in sightings])
+
+
+# ---------------------------------------------------------------- changes
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0, 3.0])
+@pytest.mark.parametrize("later", [LEAST_SINCE, 30, 120])
+def test_a_change_is_noticed(factor: float, later: int) -> None:
+    """When durations change for good, ten sightings show it, and those before it count no more."""
+    rng = Random(1)
+    before, after = seen(rng, 50, "", 80), seen(rng, 50 * factor, "", later)
+    since = since_change(before + after)
+    assert len(since) == pytest.approx(later, abs=3)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_chance_is_no_change(seed: int) -> None:
+    """Wide durations, stragglers and few sightings are no change."""
+    rng = Random(seed)
+    for spread in (0.001, 0.1, 0.6):
+        took = [50 * rng.lognormvariate(0, spread) * (3 if rng.random() < 0.1 else 1) for _ in range(150)]
+        sightings = [Sighting(0.95 * t, 1.02 * t) for t in took]
+        for count in (0, 1, 2, 19, 40, 150):
+            assert since_change(sightings[:count]) == sightings[:count]
+
+
+def test_a_look_right_after_the_create_says_as_much_as_none() -> None:
+    """A prediction that was seen running in its first moments ended somewhere before it was found."""
+    assert Sighting(1e-300, 40.0).middle == Sighting(0.0, 40.0).middle

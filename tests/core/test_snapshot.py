@@ -68,7 +68,7 @@ def test_requests_or_slots_bound_the_end() -> None:
     assert of_slots is not None
     assert of_requests is not None
     assert of_slots == pytest.approx(1000 * 53 * 1.08 / 10, rel=0.05)
-    assert of_requests == pytest.approx(1000 * 2.17 / 0.1, rel=0.05)
+    assert 1000 * 2 / 0.1 <= of_requests < 1000 * 2.2 / 0.1  # a create and a little over one poll
 
 
 @pytest.mark.parametrize("done", [0.25, 0.5, 0.75])

@@ -21,6 +21,8 @@ from batchup.core.messages import (
     Problem,
     Request,
     Seen,
+    Survey,
+    Surveyed,
 )
 from batchup.core.verdicts import Verdict
 from batchup.core.wire import ONE_MORE, PAGE, Call, Response, Silence, call_of, read, service_offset_s
@@ -559,3 +561,28 @@ def test_the_last_of_two_keys_counts() -> None:
     answer = read(POLL, reply(b'{"status": "error", "status": "processing"}'), NOW)
     assert answer == Seen("p1", False)
     assert wire.PAGE == 100
+
+
+def test_a_survey_reads_what_it_can() -> None:
+    """Rows tell whether a prediction runs, or how it ended; a row that makes no sense is nobody's."""
+    good = {"id": "a", "status": "success", "output": URL, "run_time": 5.5, "execution_cost": 0.02}
+    rows = [
+        good,
+        {"id": "b", "status": "error"},
+        {"id": "c", "status": None},
+        {"id": 5, "status": ""},
+        "x",
+        {},
+    ]
+    answer = read(Survey(NOW, NOW), reply({"executions": rows}), NOW)
+    assert isinstance(answer, Surveyed)
+    assert [(row.prediction_id, row.has_settled, row.failure is None) for row in answer.rows] == [
+        ("a", True, True),
+        ("b", True, False),
+        ("c", False, True),
+    ]
+    assert (answer.rows[0].urls, answer.rows[0].cost_usd, answer.rows[0].predict_time_s) == (
+        (URL,),
+        0.02,
+        5.5,
+    )

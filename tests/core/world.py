@@ -156,6 +156,7 @@ class World:
     read_s: float = 0.0  # how long a row of the manifest takes to read
     is_checked: bool = True
     steps: int = 0
+    fact_count: int = 0  # told to the core
     started_at: float = field(init=False)
     told: list[Tell] = field(default_factory=list)
     requests: list[tuple[float, Request]] = field(default_factory=list)
@@ -213,6 +214,7 @@ class World:
 
     def feed(self, event: Event) -> list[Command]:
         """Tell the core a fact and do what follows, the writing first."""
+        self.fact_count += 1
         commands = self.batch.handle(event, self.now())
         for command in commands:
             match command:
@@ -245,9 +247,10 @@ class World:
         return min(LEASES - len(self.disk.leases), int(self.tokens + 1e-6))
 
     def _next_permit(self) -> float:
-        if len(self.disk.leases) >= LEASES:
+        permits = self.permits()
+        if permits == LEASES - len(self.disk.leases):
             return min(self.disk.leases)
-        return self.t + (1 - self.tokens) * 60.0 / LEASES
+        return self.t + (permits + 1 - self.tokens) * 60.0 / LEASES
 
     def _send(self, request: Request) -> None:
         self.tokens -= 1
@@ -284,7 +287,7 @@ class World:
         instants = [self.agenda[0][0]] if self.agenda else []
         if wait.until is not None:
             instants.append(self.started_at + wait.until)
-        if self.permits() < 1:
+        if self.permits() < BURST:  # each one more may change the choice
             instants.append(self._next_permit())
         if self.read_at > self.t:
             instants.append(self.read_at)

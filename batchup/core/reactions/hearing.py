@@ -4,7 +4,7 @@ Both only spare polls. What they say is held against polls, and where it proves 
 schedule of polls is what it would have been without them, at once.
 """
 
-from math import exp
+from math import exp, inf
 
 from batchup.core.board import Board
 from batchup.core.messages import Command, Note, Notified, Seen
@@ -33,6 +33,8 @@ def rely(board: Board, now: float) -> None:
     planner.heard = max(board.hooks.share, TRUE_SHARE if board.survey.is_used else 0.0)
     for work in board.watch.planned():
         expect(board, work)
+        if not board.survey.is_proved:
+            work.listed_at = -inf
     if planner.is_stale:
         board.watch.solve(now)
     else:
@@ -91,7 +93,7 @@ def _hold_against(board: Board, work: Work, seen: Seen, now: float) -> list[Comm
         end_at = ended_at(work, seen, now)
         if state.answered_at > end_at:
             state.lagged(state.answered_at - end_at)
-            work.running_at = min(work.running_at, end_at)  # the list has said otherwise
+            work.listed_at = -inf  # it was not running then
             return weigh_worth(board, now)
     elif state.wants_probe(now):
         state.probe = Probe(

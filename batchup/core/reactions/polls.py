@@ -42,8 +42,9 @@ def on_answer(board: Board, request: Poll, answer: Seen | Problem, now: float) -
         return heard + on_seen(board, work, answer, now)
     if board.watch.hold.is_noticed and took_s >= HELD_SHARE * board.policy.request_timeout_s:
         work.running_at = work.asked_at  # held open for longer than we wait
+        overdue = _mark_overdue(board, work, now)
         board.watch.plan(work, now)
-        return []
+        return overdue
     commands = weigh(board, answer, now)
     if answer.verdict is Verdict.GONE:
         return commands + _on_gone(board, work, answer.failure, now)
@@ -127,7 +128,7 @@ def _settle(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
 
 def _learn(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
     """Learn how long it took; when enough was learned, solve the schedule again and keep what is known."""
-    lo, hi = work.running_at - work.born_at, _age(work, now)
+    lo, hi = work.last_running_at - work.born_at, _age(work, now)
     is_told = seen.predict_time_s is not None and is_plausible(lo, hi, seen.predict_time_s)
     if not is_told and (not work.is_watched or (lo > 0 and hi - lo > WIDEST * hi)):
         return []

@@ -85,7 +85,7 @@ def _take_in(board: Board, rows: dict[str, Seen], now: float) -> list[Command]:
             commands += _on_settled(board, work, row, now)
         else:
             work.is_heard = True
-            work.running_at = max(work.running_at, now - board.survey.lag_s)
+            work.listed_at = now - board.survey.lag_s
             board.watch.plan(work, now)
     return commands + hearing.weigh_worth(board, now)
 

@@ -1,0 +1,88 @@
+"""`batchup plot JOB|LOG`: a picture of a run's pace."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from batchup.cli.failing import problems_end_the_command
+from batchup.cli.options import DEBUG
+from batchup.edge.files import write_atomic
+from batchup.edge.runlog import NAME as LOG_NAME
+from batchup.errors import ConfigProblem, DataProblem
+from batchup.job import Job, Limits
+from batchup.report.pace import Pace
+from batchup.settings.units import Rate
+
+
+class _Rate(click.ParamType[Rate | None]):
+    """A rate such as 60/min, or unlimited."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Rate | None:
+        """Read it, or say what is missing."""
+        try:
+            return value if isinstance(value, Rate) else Rate.parse(str(value))
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
+
+
+@click.command(name="plot")
+@click.argument("source", metavar="JOB|LOG")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("pace.png"),
+    help="Write the picture here.  [default: pace.png]",
+)
+@click.option("--run", "run_id", metavar="ID", help="Draw this run of a job's log instead of the newest.")
+@click.option(
+    "--rate", type=_Rate(), default="60/min", help="The limit drawn for a simulator's log.  [default: 60/min]"
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    default=Limits().concurrency,
+    show_default=True,
+    help="The slots drawn for a simulator's log.",
+)
+@DEBUG
+def command(
+    source: str, *, output: Path, run_id: str | None, rate: Rate | None, concurrency: int, debug: bool
+) -> None:
+    """Draw the pace of a run as a PNG: requests in each window, slots in use, how late ends were found.
+
+    The source is a job file (its newest run), a run.log.jsonl, the JSON of a simulator's /stats/log, or the
+    address of a simulator on this machine. Drawing needs matplotlib: pip install 'batchup-runner[plots]'.
+    """
+    with problems_end_the_command(debug=debug):
+        pace = _pace(source, run_id, rate, concurrency)
+        write_atomic(output, _drawn(pace))
+        click.echo(output)
+
+
+def _pace(source: str, run_id: str | None, rate: Rate | None, concurrency: int) -> Pace:
+    from batchup.edge.pace_source import pace_of_file, pace_of_simulator  # noqa: PLC0415 -h stays quick
+
+    if source.startswith(("http://", "https://")):
+        return pace_of_simulator(source, rate=rate, concurrency=concurrency)
+    path = Path(source)
+    if path.suffix == ".toml":
+        path = Job.load(path).output.dir / LOG_NAME
+        if not path.exists():
+            raise DataProblem(
+                f"{source} has not run yet: there is no {path}.",
+                remedy=f"Start it with `batchup run {source}`.",
+            )
+    return pace_of_file(path, run_id, rate=rate, concurrency=concurrency)
+
+
+def _drawn(pace: Pace) -> bytes:
+    try:
+        from batchup.report.draw import png  # noqa: PLC0415 matplotlib is an extra, and slow to import
+    except ImportError as missing:
+        words = f"A picture needs matplotlib: pip install 'batchup-runner[plots]' ({missing})."
+        raise ConfigProblem(words) from None
+    return png(pace)
