@@ -17,7 +17,7 @@ from batchup.cli.run import EPILOG
 from batchup.cli.run import command as run_command
 from batchup.edge.lock import RunLock
 
-COMMANDS = ["check", "run", "simulate", "status"]
+COMMANDS = ["check", "plot", "run", "simulate", "status"]
 
 
 @pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)])

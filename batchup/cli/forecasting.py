@@ -29,6 +29,8 @@ def lines(job: Job, outlook: Outlook, night_s: float) -> Iterator[str]:
         f" {seen.surveys} lists"
     )
     yield _cost(outlook)
+    if job.limits.max_spend is not None and (_cost_usd(outlook) or 0.0) > job.limits.max_spend:
+        yield f"max_spend: {job.limits.max_spend:g} USD are reached before the end"
     yield _durations(job, seen)
 
 

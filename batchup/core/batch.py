@@ -9,39 +9,41 @@ from dataclasses import dataclass
 from batchup.core import choice
 from batchup.core.board import Board
 from batchup.core.messages import (
-    Accepted,
     Answered,
     Command,
-    Create,
-    Done,
     Downloaded,
     DownloadFailed,
     Event,
-    Inspect,
     ItemCounted,
     ItemRead,
     ItemRestored,
     LimitsChanged,
-    Listed,
-    ListPage,
     ManifestEnded,
     Notified,
     OthersRunning,
+    Sent,
+    Stop,
+    Uploaded,
+    UploadFailed,
+)
+from batchup.core.reactions import creates, doubts, hearing, intake, polls, saving, surveys, uploads
+from batchup.core.requests import (
+    Accepted,
+    Create,
+    Done,
+    Inspect,
+    Listed,
+    ListPage,
     Poll,
     Presign,
     Presigned,
     Problem,
     Request,
     Seen,
-    Sent,
-    Stop,
     Survey,
     Surveyed,
-    Uploaded,
-    UploadFailed,
     Wait,
 )
-from batchup.core.reactions import creates, doubts, hearing, intake, polls, saving, surveys, uploads
 
 QUEUE_PER_SLOT = 2  # items read ahead, so that a create never waits for the manifest
 
@@ -86,7 +88,7 @@ class Batch:
                 board.change_limits(event)
                 return []
             case OthersRunning():
-                board.heed_others(event.count)
+                board.heed_others(event)
                 return []
             case _:
                 return self._stop(event)

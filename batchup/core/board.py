@@ -14,13 +14,13 @@ from batchup.core.calendar import Calendar
 from batchup.core.hooks import Hooks
 from batchup.core.items import LocalFile
 from batchup.core.listing import Listing
-from batchup.core.messages import Keep, LimitsChanged, Stop
+from batchup.core.messages import Keep, LimitsChanged, OthersRunning, Stop
 from batchup.core.money import can_afford_one
 from batchup.core.planner import Planner, remember
 from batchup.core.policy import Policy
 from batchup.core.retry import Budget
 from batchup.core.states import MAY_BE_RUNNING, Move, State, after
-from batchup.core.survey import Survey
+from batchup.core.survey import SurveyState
 from batchup.core.tally import Tally
 from batchup.core.verdicts import Kind
 from batchup.core.watch import Watch
@@ -66,6 +66,7 @@ class Board:
     saving: set[str] = field(default_factory=set)  # ids being downloaded
     running_count: int = 0  # items that may be running at the service
     others_running: int = 0  # predictions of other runs with this key that may be running
+    others_slots: int = 0  # slots that other runs take, or that are left to them
     presigned_count: int = 0
     service_offset_s: float = 0.0  # the service's wall clock minus ours, as of its last answer
     is_offset_known: bool = False
@@ -76,7 +77,7 @@ class Board:
     brakes: Brakes = field(init=False)
     budget: Budget = field(default_factory=Budget)
     watch: Watch = field(init=False)
-    survey: Survey = field(init=False)
+    survey: SurveyState = field(init=False)
     hooks: Hooks = field(init=False)
 
     def __post_init__(self, remembered: Iterable[Sequence[object]]) -> None:
@@ -84,7 +85,7 @@ class Board:
         self.brakes = Brakes(policy.concurrency)
         planner = Planner(policy.expected_s, policy.concurrency, remember(remembered))
         self.watch = Watch(planner, policy.timeout_s)
-        self.survey = Survey(is_allowed=policy.may_survey)
+        self.survey = SurveyState(is_allowed=policy.may_survey)
         self.hooks = Hooks(is_on=policy.has_webhooks)
 
     def move(self, work: Work, move: Move, now: float, **changes: Any) -> Keep:
@@ -114,7 +115,7 @@ class Board:
     def slots_used(self, now: float) -> int:
         """Count predictions that may be running: in flight, in doubt, held and overdue ones alike."""
         held = sum(1 for at in self.held_until if at > now)
-        return self.running_count + held + self.others_running
+        return self.running_count + held + self.others_slots
 
     def slots_free(self, now: float) -> int:
         """Count the predictions that may be added now."""
@@ -131,11 +132,11 @@ class Board:
         self.brakes.allow(limits.concurrency)
         self.watch.planner.slot_count = limits.concurrency
 
-    def heed_others(self, running_count: int) -> None:
-        """Take in how many predictions of other runs may be running; fewer of them free room and credit."""
-        if running_count < self.others_running:
+    def heed_others(self, others: OthersRunning) -> None:
+        """Take in what other runs have; fewer of their predictions free room and credit."""
+        if others.count < self.others_running:
             self.brakes.settled()
-        self.others_running = running_count
+        self.others_running, self.others_slots = others.count, max(others.count, others.slots)
 
     def learn_offset(self, offset_s: float) -> None:
         """Take in how far the service's clock is from ours."""

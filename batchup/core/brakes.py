@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from random import Random
 
-from batchup.core.messages import Problem
+from batchup.core.requests import Problem
 from batchup.core.retry import backoff_s
 from batchup.core.verdicts import Verdict
 

@@ -11,7 +11,7 @@ from math import inf
 
 from batchup.core import pace
 from batchup.core.board import Board
-from batchup.core.messages import Create, Done, Inspect, ListPage, Poll, Presign, Request, Survey, Wait
+from batchup.core.requests import Create, Done, Inspect, ListPage, Poll, Presign, Request, Survey, Wait
 from batchup.core.verdicts import Kind
 from batchup.core.windows import MARGIN_S, next_window
 

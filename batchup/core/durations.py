@@ -91,12 +91,19 @@ def _between(values: Sequence[float], place: float, *, before: float) -> float:
     return below + (values[k] - below) * (place - k)
 
 
-def estimate(sightings: Sequence[Sighting], running_s: Iterable[float], expected_s: float) -> Durations:
+def estimate(
+    sightings: Sequence[Sighting],
+    running_s: Iterable[float],
+    expected_s: float,
+    *,
+    forgetting: float = FORGETTING,
+) -> Durations:
     """Estimate the distribution from settled predictions, oldest first, and the ages of those still running.
 
-    `expected_s` is the first guess of the mean; it fades as sightings come in.
+    `expected_s` is the first guess of the mean; it fades as sightings come in, and each of them counts
+    `forgetting` times as much as the next newer one.
     """
-    weights = [FORGETTING ** (len(sightings) - 1 - k) for k in range(len(sightings))]
+    weights = [forgetting ** (len(sightings) - 1 - k) for k in range(len(sightings))]
     ages = [age for age in running_s if age > 0]
     mu, sigma = _moments(sightings, weights, expected_s)
     step = min(STEP, max(LEAST_STEP, sigma / STEPS_PER_SPREAD))

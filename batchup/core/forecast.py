@@ -1,8 +1,8 @@
 """How long a manifest will take, how many requests, and what it will cost: rehearsed, then drawn out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from math import ceil, exp, log
+from dataclasses import asdict, dataclass, replace
+from math import ceil, exp, inf, log
 from random import Random
 from statistics import NormalDist
 from typing import Any, TypeAlias
@@ -93,8 +93,12 @@ def forecast(
             items=0, wall_s=0.0, per_minute=0.0, requests=0, creates=0, presigns=0, polls=0, surveys=0,
             mean_duration_s=0.0, learned_from=learned_from,
         )  # fmt: skip
+    # What would be overdue takes its time here, and what is spent is for whoever asks to compare.
+    unbound = replace(
+        policy, max_spend=None, timeout_s=inf, deadline_at=None, may_survey=list_lag_s is not None
+    )
     rehearsal = Rehearsal(
-        policy,
+        unbound,
         min(item_count, REHEARSED_COUNT),
         Evenly(quantile),
         upload_share=min(1.0, upload_count / item_count),

@@ -1,6 +1,5 @@
-"""What goes into the core and what comes out of it: requests, answers, events and commands.
+"""What goes into the core and what comes out of it: events and commands.
 
-`Batch.choose` returns a `Request` or a `Wait`. The edge sends it and brings the `Answer` back as an event;
 `Batch.handle` turns each `Event` into `Command`s. All of them are frozen: facts do not change.
 """
 
@@ -8,148 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from batchup.core.items import Failure, Item, Json, LocalFile, Outcome, SavedFile
+from batchup.core.items import Failure, Item, LocalFile, Outcome, SavedFile
+from batchup.core.requests import Answer, Request
 from batchup.core.states import State
-from batchup.core.verdicts import Kind, Verdict
 from batchup.errors import BatchupError
-
-# ---------------------------------------------------------------- requests: one is one HTTP exchange
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    """Buy a prediction. `input` is what goes over the wire, local files replaced by uploaded addresses."""
-
-    item_id: str
-    attempt: int
-    input: Mapping[str, Json]
-    kind = Kind.CREATE
-
-
-@dataclass(frozen=True, slots=True)
-class Poll:
-    """Ask after one prediction of ours."""
-
-    item_id: str
-    prediction_id: str
-    kind = Kind.POLL
-
-
-@dataclass(frozen=True, slots=True)
-class Inspect:
-    """Ask after a prediction that may be one of ours, to compare its input."""
-
-    prediction_id: str
-    kind = Kind.POLL
-
-
-@dataclass(frozen=True, slots=True)
-class Presign:
-    """Ask for a place to upload the content with this hash to."""
-
-    sha256: str
-    content_type: str
-    kind = Kind.PRESIGN
-
-
-@dataclass(frozen=True, slots=True)
-class ListPage:
-    """One page of the service's executions, from `offset`, created between two Unix instants."""
-
-    offset: int
-    created_from: float
-    created_to: float
-    kind = Kind.LIST
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """The newest of the service's executions created between two Unix instants, as a look at all of them."""
-
-    created_from: float
-    created_to: float
-    kind = Kind.LIST
-
-
-Request: TypeAlias = Create | Poll | Inspect | Presign | ListPage | Survey
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing is worth sending before `until` (None: before something happens)."""
-
-    until: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """There is nothing left to do in this run."""
-
-
-# ---------------------------------------------------------------- answers, in our words
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The create was accepted; the prediction has this id."""
-
-    prediction_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A prediction as the service shows it now.
-
-    `has_settled` with `failure` None is success. Lengths in seconds, cost in USD, both None until known.
-    """
-
-    prediction_id: str
-    has_settled: bool
-    urls: tuple[str, ...] = ()
-    failure: Failure | None = None
-    cost_usd: float | None = None
-    predict_time_s: float | None = None
-    input: Mapping[str, Json] = field(default_factory=dict)
-    unknown_word: str | None = None  # a status word nobody told us of; taken as running
-
-
-@dataclass(frozen=True, slots=True)
-class Presigned:
-    """Where to PUT the bytes, and where they will be found until `expires_at` (Unix seconds)."""
-
-    put_url: str
-    headers: Mapping[str, str]
-    public_url: str
-    expires_at: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One page of executions: (id, model, created_at as Unix seconds or None); `is_last`: no page follows."""
-
-    rows: tuple[tuple[str, str, float | None], ...]
-    is_last: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Surveyed:
-    """The predictions the list showed, ours and others'; of a failure it does not show the reason."""
-
-    rows: tuple[Seen, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """An answer that is not a good one, or none at all."""
-
-    verdict: Verdict
-    failure: Failure
-    retry_after_s: float | None = None
-    cap: int | None = None  # the number of concurrent predictions the service named
-    is_senseless: bool = False
-
-
-Answer: TypeAlias = Accepted | Seen | Presigned | Listed | Surveyed | Problem
 
 # ---------------------------------------------------------------- events: facts into the core
 
@@ -281,9 +142,10 @@ class LimitsChanged:
 
 @dataclass(frozen=True, slots=True)
 class OthersRunning:
-    """So many predictions of other runs with this key may be running; they take slots as our own do."""
+    """So many predictions of other runs with this key may be running, and so many slots are left to them."""
 
     count: int
+    slots: int = 0  # counted or not: those that are running take one each in any case
 
 
 Event: TypeAlias = (

@@ -15,7 +15,7 @@ FULL_SHARE = 0.02  # of it where all permits are free: one more is about to be w
 
 def slots(board: Board) -> int:
     """Return how many predictions may be in flight, by the job's limit, the service's cap and other runs."""
-    return max(1, min(board.policy.concurrency, board.brakes.cap) - board.others_running)
+    return max(1, min(board.policy.concurrency, board.brakes.cap) - board.others_slots)
 
 
 def is_more_to_come(board: Board, now: float) -> bool:
@@ -70,20 +70,21 @@ def predictions_per_s(board: Board) -> float:
     )
 
 
-def is_survey_worth_it(board: Board) -> bool:
-    """Tell whether surveys, as late as the list is, allow more predictions a second than polls do."""
-    return _survey_pace(board)[0] > predictions_per_s(board)
+def is_survey_worth_it(board: Board, lag_s: float) -> bool:
+    """Tell whether surveys of a list so late allow more predictions a second than polls do."""
+    return _survey_pace(board, lag_s)[0] > predictions_per_s(board)
 
 
-def _survey_pace(board: Board) -> tuple[float, float]:
+def _survey_pace(board: Board, lag_s: float) -> tuple[float, float]:
     planner = board.watch.planner
-    fetches = 1 / survey.CHECK_EVERY if board.survey.has_output else 1.0
+    settles = board.survey.has_output and board.survey.has_cost and board.policy.max_spend is None
+    fetches = 1 / survey.CHECK_EVERY if settles else 1.0
     return survey.pace(
         planner.durations.mean_s + planner.round_trip_s,
         slot_count=slots(board),
         requests_per_s=board.policy.requests_per_s,
         per_item=requests_besides(board) + fetches,
-        lag_s=board.survey.lag_s,
+        lag_s=lag_s,
     )
 
 
@@ -94,7 +95,7 @@ def survey_at(board: Board, now: float, permits: int) -> float:
     up to the price of a request, in seconds of a slot.
     """
     state = board.survey
-    if state.is_open or not state.is_allowed:
+    if state.is_open or not (state.is_proved or state.probe):
         return inf
     running = list(board.watch.planned())
     if state.probe is not None and running:
@@ -106,7 +107,7 @@ def survey_at(board: Board, now: float, permits: int) -> float:
     running = [work for work in running if work.is_heard and not work.is_open]
     if not running:
         return inf
-    mean_s, every_s = board.watch.planner.durations.mean_s, _survey_pace(board)[1]
+    mean_s, every_s = board.watch.planner.durations.mean_s, _survey_pace(board, state.lag_s)[1]
     soonest = max(now, state.not_before, state.answered_at + survey.SOONEST * mean_s)
     idle_s = _idle(board, running)
     return survey.reach(idle_s, _survey_price(board, now, permits), soonest, every_s / 4)
@@ -115,7 +116,7 @@ def survey_at(board: Board, now: float, permits: int) -> float:
 def _survey_price(board: Board, now: float, permits: int) -> float:
     """Return what a survey has to be worth with so many free permits, in seconds of a slot."""
     policy = board.policy
-    per_s, every_s = _survey_pace(board)
+    per_s, every_s = _survey_pace(board, board.survey.lag_s)
     price = per_s * every_s * every_s / 2  # so much is wasted between two of them at the pace they allow
     if policy.requests_per_s is None:
         return price

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from batchup.core.durations import Durations, estimate
+from batchup.core.durations import FORGETTING, Durations, estimate
 from batchup.core.polling import Schedule, solve
 from batchup.core.sightings import Sighting, factors, is_plausible, scaled, sight, since_change
 
@@ -73,7 +73,9 @@ class Planner:
         self._factor_of = factors(self.sightings)
         ages = [age / self.factor(kind) for age, kind in running]
         known = since_change(scaled(self.sightings, self._factor_of))
-        self.durations = estimate(known, ages, self.expected_s)
+        # Those running count one each: what has settled must not fade away beside many of them.
+        forgetting = max(FORGETTING, 1 - 1 / (REMEMBERED_PER_SLOT * self.slot_count))
+        self.durations = estimate(known, ages, self.expected_s, forgetting=forgetting)
         oldest_s = max(ages, default=0.0)
         self.schedule = self.heard_schedule = solve(self.durations, oldest_s=oldest_s)
         if self.heard:

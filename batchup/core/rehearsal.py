@@ -16,28 +16,30 @@ from batchup.core.board import Board
 from batchup.core.calendar import Calendar
 from batchup.core.items import Item, LocalFile, SavedFile
 from batchup.core.messages import (
-    Accepted,
-    Answer,
     Answered,
     Command,
-    Create,
-    Done,
     Download,
     Downloaded,
     ItemRead,
     ManifestEnded,
+    Put,
+    Sent,
+    Uploaded,
+)
+from batchup.core.policy import Policy
+from batchup.core.requests import (
+    Accepted,
+    Answer,
+    Create,
+    Done,
     Poll,
     Presign,
     Presigned,
-    Put,
     Request,
     Seen,
-    Sent,
     Surveyed,
-    Uploaded,
     Wait,
 )
-from batchup.core.policy import Policy
 from batchup.core.wire import PAGE
 
 LEASE_SHARE = 1 + 1 / 120  # of the period: how long after its answer a permit comes back

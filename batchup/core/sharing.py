@@ -39,7 +39,7 @@ def usable_slots(board: Board) -> int:
 
 def own_slots(board: Board, now: float) -> int:
     """Count the slots that this run's own predictions take."""
-    return board.slots_used(now) - board.others_running
+    return board.slots_used(now) - board.others_slots
 
 
 def demand(board: Board, now: float) -> int:

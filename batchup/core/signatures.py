@@ -13,6 +13,8 @@ from typing import Final
 
 import msgspec
 
+from batchup.core.values import SAFE_ID
+
 FRESH_S: Final = 300.0
 """How far a delivery's own time may be from ours, either way."""
 
@@ -20,7 +22,6 @@ _SECRET: Final = "x-webhook-secret"  # noqa: S105 - the header's name
 _TIMESTAMP: Final = "x-webhook-timestamp"
 _SIGNATURES: Final = ("x-webhook-signature", "x-signature", "x-hub-signature-256")
 _ID_KEYS: Final = ("exec_id", "id", "predictionID", "prediction_id")
-_SAFE_ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
 _UNIX = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
 _MILLISECONDS_FROM: Final = 1e11  # in seconds that is the year 5138
 _LONGEST_TIME: Final = 40
@@ -57,7 +58,7 @@ def notified_id(body: bytes) -> str | None:
     if not isinstance(record, dict):
         return None
     found = next((record[key] for key in _ID_KEYS if record.get(key)), None)
-    return found if isinstance(found, str) and _SAFE_ID.fullmatch(found) else None
+    return found if isinstance(found, str) and SAFE_ID.fullmatch(found) else None
 
 
 def _signature(secret: str, message: bytes) -> str:

@@ -7,17 +7,16 @@ now and then, and take over at once when it fails.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from math import inf, sqrt
 
 AGREEMENTS = 2  # settled predictions that the list has to show as the polls did, before it is believed
 CHECK_EVERY = 25  # of the rows that settle an item, one is held against a poll
-MOST_ROWS = 100  # in one page
 LONGEST_LAG_S = 30.0  # a list later than this is left alone for a while
 AGAIN_AFTER_S = 600.0  # when a list that was not worth it is tried again
 FAILURES_BORNE = 2  # in a row; then polls take over
-FAILURES_MOST = 6  # in a row; then the run does without
+FAILURES_MOST = 6  # in a row; then it is left alone for a while
 FAILED_FIRST_S, FAILED_LONGEST_S = 1.0, 120.0
 LAG_WEIGHT = 0.2  # of the newest, in the running mean
 LONGEST_STEP_S, REACH_PARTS = 1e6, 16  # bounds of the search for the next survey
@@ -42,10 +41,12 @@ class Probe:
     urls: frozenset[str]
     born_at: float
     ended_at: float  # by the service's own figure, or the middle of what polls have shown
+    cost_usd: float | None
+    item_kind: str
 
 
 @dataclass(slots=True)
-class Survey:
+class SurveyState:
     """What is known of the list in this run. Instants are of the run's clock."""
 
     is_allowed: bool
@@ -61,6 +62,8 @@ class Survey:
     missed_s: float = 0.0  # the longest time that a probe's end was known of and not shown
     is_worth_it: bool = False  # as late as it is, it allows more than polls do
     has_output: bool = True  # rows carry it
+    has_cost: bool = True  # and the cost that polls show
+    checked_kinds: set[str] = field(default_factory=set)  # of items, whose rows a poll has confirmed
     settled_count: int = 0
 
     @property
@@ -88,17 +91,16 @@ class Survey:
         self.failure_count += 1
         wait = min(FAILED_LONGEST_S, FAILED_FIRST_S * 4.0 ** (self.failure_count - 1))
         self.not_before = now + wait
-        if self.failure_count >= FAILURES_MOST:
-            self.refuse()
 
     def refuse(self) -> None:
         """Do without the list in this run."""
         self.trust, self.probe = Trust.REFUSED, None
 
     def leave_alone(self, now: float) -> None:
-        """It is too late as things are: try it again after a while."""
+        """It is too late, or broken, as things are: try it again after a while, from the beginning."""
         self.trust, self.probe, self.agreed_count = Trust.UNTRIED, None, 0
-        self.is_worth_it, self.not_before = False, now + AGAIN_AFTER_S
+        self.missed_s = 0.0
+        self.failure_count, self.is_worth_it, self.not_before = 0, False, now + AGAIN_AFTER_S
 
     def lagged(self, lag_s: float) -> None:
         """Take in how late the list told of an end."""

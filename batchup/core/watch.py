@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from math import inf
 
-from batchup.core.hold import EARLY_SHARE, Hold
+from batchup.core.long_poll import EARLY_SHARE, LongPoll
 from batchup.core.planner import Planner
 from batchup.core.polling import due_at
 from batchup.core.work import Work
@@ -20,7 +20,7 @@ class Watch:
 
     planner: Planner
     timeout_s: float
-    hold: Hold = field(default_factory=Hold)
+    long_poll: LongPoll = field(default_factory=LongPoll)
     _fixed: list[tuple[float, int, Work]] = field(default_factory=list)  # heap; entries may be overtaken
     _planned: dict[str, Work] = field(default_factory=dict)  # by item; those that settled are left in it
     _numbers: Iterator[int] = field(default_factory=count)
@@ -37,7 +37,7 @@ class Watch:
         if now - work.born_at >= self.timeout_s:
             self.at(work, now + (now - work.born_at) * OVERDUE_GROWTH)
             return
-        if self.hold.is_noticed:
+        if self.long_poll.is_noticed:
             self.at(work, work.born_at + self.planner.age_when(EARLY_SHARE, age, work.item_kind))
             return
         latest = max(now, work.born_at + self.timeout_s)

@@ -8,15 +8,11 @@ describe in several ways: every reader takes what any of them shows.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TypeAlias
-
-import msgspec
 
 from batchup.core.addresses import output_urls
 from batchup.core.items import Failure, Json
-from batchup.core.messages import (
+from batchup.core.requests import (
     Accepted,
     Answer,
     Create,
@@ -32,12 +28,20 @@ from batchup.core.messages import (
     Survey,
     Surveyed,
 )
+from batchup.core.values import (
+    SenselessError,
+    decode,
+    http_date,
+    id_in,
+    instant_in,
+    json_object,
+    number_in,
+    rfc3339,
+)
 from batchup.core.verdicts import Kind, Verdict, verdict
 
 PAGE = 100  # rows of a page of executions, the most the service gives
 ONE_MORE = "provider_failed"  # the kind of a failure that is worth one more attempt although said to be final
-_LATEST = 253_402_300_799.0  # the last second of the year 9999
-_SAFE_ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
 _ID_KEYS = ("predictionID", "prediction_id", "id")
 _SUCCESS = frozenset({"success", "succeeded", "completed"})
 _ERROR = frozenset({"error", "failed"})
@@ -67,10 +71,6 @@ class Silence:
 Raw: TypeAlias = Response | Silence
 
 
-class SenselessError(Exception):
-    """A good status with a body that cannot be what it claims."""
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """One HTTP exchange as the client makes it: method, path under the service's URL, query, JSON body."""
@@ -79,6 +79,7 @@ class Call:
     path: str
     query: Mapping[str, str]
     body: Json = None
+    is_hurried: bool = False  # something else is done at once if no answer comes soon
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +107,10 @@ def call_of(request: Request, model: str, hook: Hook | None = None) -> Call:
                 "limit": str(PAGE),
                 "offset": str(offset),
                 "model": model,
-                "from": _rfc3339(request.created_from),
-                "to": _rfc3339(request.created_to),
+                "from": rfc3339(request.created_from),
+                "to": rfc3339(request.created_to),
             }
-            return Call("GET", "executions", query)
+            return Call("GET", "executions", query, is_hurried=isinstance(request, Survey))
 
 
 def read(request: Request, raw: Raw, now_unix: float) -> Answer:
@@ -122,7 +123,7 @@ def read(request: Request, raw: Raw, now_unix: float) -> Answer:
     if not 200 <= raw.status < 300:
         return _refusal(kind, raw, now_unix)
     try:
-        return _read_good(request, _decode(raw.body))
+        return _read_good(request, decode(raw.body))
     except SenselessError as problem:
         failure = Failure("senseless", f"the service's answer makes no sense: {problem}", retryable=True)
         return _problem(kind, "senseless", failure)
@@ -132,7 +133,7 @@ def service_offset_s(raw: Raw, now_unix: float) -> float | None:
     """Return the service's wall clock minus ours in seconds, by its Date header; None where it has none."""
     if isinstance(raw, Silence) or "date" not in raw.headers:
         return None
-    at = _http_date(raw.headers["date"])
+    at = http_date(raw.headers["date"])
     return None if at is None else at - now_unix
 
 
@@ -142,7 +143,7 @@ def service_offset_s(raw: Raw, now_unix: float) -> float | None:
 def _read_good(request: Request, body: Json) -> Answer:
     match request:
         case Create():
-            return Accepted(_id_in(body, *_ID_KEYS))
+            return Accepted(id_in(body, *_ID_KEYS))
         case Poll() | Inspect():
             return _read_prediction(body, request.prediction_id)
         case Presign():
@@ -154,7 +155,7 @@ def _read_good(request: Request, body: Json) -> Answer:
 
 
 def _read_prediction(body: Json, prediction_id: str) -> Seen:
-    record = _object(body)
+    record = json_object(body)
     shown = {str(record[key]) for key in _ID_KEYS if record.get(key)}
     if shown and prediction_id not in shown:
         raise SenselessError(f"asked for prediction {prediction_id}, another one came")
@@ -171,7 +172,7 @@ def _read_prediction(body: Json, prediction_id: str) -> Seen:
     if word not in _SUCCESS:
         failure = _prediction_failure(record, was_cancelled=word in _CANCELLED)
     urls = output_urls(record.get("output")) if failure is None else ()
-    cost, took = _number(metrics.get("cost")), _number(metrics.get("predict_time"))
+    cost, took = number_in(metrics.get("cost")), number_in(metrics.get("predict_time"))
     return Seen(prediction_id, True, urls, failure, cost, took, given)
 
 
@@ -197,13 +198,13 @@ def _prediction_failure(record: Mapping[str, Json], *, was_cancelled: bool) -> F
 
 
 def _read_presign(body: Json) -> Presigned:
-    record = _object(body)
+    record = json_object(body)
     put_url, public_url = record.get("presigned_url"), record.get("public_url")
     if not (isinstance(put_url, str) and isinstance(public_url, str) and put_url and public_url):
         raise SenselessError("a presign without its addresses")
     headers = record.get("required_headers")
     required = {str(k): str(v) for k, v in headers.items()} if isinstance(headers, dict) else {}
-    return Presigned(put_url, required, public_url, _instant(record.get("expires_at")))
+    return Presigned(put_url, required, public_url, instant_in(record.get("expires_at")))
 
 
 def _rows(body: Json) -> list[Json]:
@@ -222,7 +223,7 @@ def _read_survey(body: Json) -> Surveyed:
         if not (isinstance(row, dict) and isinstance(row.get("id"), str) and "status" in row):
             continue
         word = str(row["status"] or "").strip().lower()
-        took, cost = _number(row.get("run_time")), _number(row.get("execution_cost"))
+        took, cost = number_in(row.get("run_time")), number_in(row.get("execution_cost"))
         failure: Failure | None = None
         urls: tuple[str, ...] = ()
         if word in _ERROR | _CANCELLED:
@@ -237,9 +238,9 @@ def _read_survey(body: Json) -> Surveyed:
 def _read_page(body: Json) -> Listed:
     found = []
     for row in _rows(body):
-        record = _object(row)
+        record = json_object(row)
         found.append(
-            (_id_in(record, "id"), str(record.get("model") or ""), _instant(record.get("created_at")))
+            (id_in(record, "id"), str(record.get("model") or ""), instant_in(record.get("created_at")))
         )
     return Listed(tuple(found), is_last=len(found) < PAGE)
 
@@ -249,7 +250,7 @@ def _read_page(body: Json) -> Listed:
 
 def _refusal(kind: Kind, raw: Response, now_unix: float) -> Problem:
     try:
-        body = _decode(raw.body)
+        body = decode(raw.body)
     except SenselessError:
         body = None
     record: Mapping[str, Json] = body if isinstance(body, dict) else {}
@@ -287,64 +288,8 @@ def _retry_after(raw: Response, record: Mapping[str, Json], now_unix: float) -> 
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?", text):
         wait = float(text)
     else:
-        at = _http_date(text)
+        at = http_date(text)
         if at is None:
             return None
-        wait = at - (_http_date(raw.headers.get("date", "")) or now_unix)  # by the clock that named it
+        wait = at - (http_date(raw.headers.get("date", "")) or now_unix)  # by the clock that named it
     return min(900.0, max(1.0, wait))
-
-
-# ---------------------------------------------------------------- small readers
-
-
-def _decode(body: bytes) -> Json:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise SenselessError("not JSON") from None
-
-
-def _object(value: Json) -> Mapping[str, Json]:
-    if not isinstance(value, dict):
-        raise SenselessError("not an object")
-    return value
-
-
-def _id_in(body: Json, *keys: str) -> str:
-    record = _object(body)
-    found = next((record[key] for key in keys if record.get(key)), None)
-    if not isinstance(found, str) or not _SAFE_ID.fullmatch(found):
-        raise SenselessError("no usable id")
-    return found
-
-
-def _number(value: Json) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
-        return None
-    return float(value)
-
-
-def _instant(value: Json) -> float | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        at = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-
-
-def _http_date(text: str) -> float | None:
-    try:
-        at = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-
-
-def _rfc3339(at: float) -> str:
-    return (
-        datetime.fromtimestamp(min(max(at, 0.0), _LATEST), UTC)
-        .isoformat(timespec="milliseconds")
-        .replace("+00:00", "Z")
-    )

@@ -35,6 +35,7 @@ class Work:
     is_watched: bool = True  # from its create on: how long it took can be told
     is_heard: bool = False  # something else than a poll will tell of its end
     notified_at: float | None = None  # the service told of its end
+    listed_cost_usd: float | None = None  # what its row says it cost, the same
     listed: frozenset[str] | None = (
         None  # the output its row in the list shows, where a poll is to confirm it
     )

@@ -25,6 +25,7 @@ _UNSENT: Final = (
     aiohttp.ConnectionTimeoutError,
     aiohttp.InvalidURL,
 )
+_HURRIED_SHARE: Final = 0.2  # of the timeout
 _CONNECT_SHARE: Final = 0.5  # of the timeout: what is not connected by then was surely not sent
 
 
@@ -48,6 +49,7 @@ class Client:
         self._timeout = aiohttp.ClientTimeout(
             total=timeout_s, connect=timeout_s * _CONNECT_SHARE, ceil_threshold=float("inf")
         )
+        self._hurried = aiohttp.ClientTimeout(total=timeout_s * _HURRIED_SHARE, ceil_threshold=float("inf"))
         self._open_creates = open_creates
         self._proxy = proxy_for(self._base)
 
@@ -81,6 +83,7 @@ class Client:
                 params=dict(call.query),
                 data=body,
                 headers=self._headers if body is None else {**self._headers, **_JSON},
+                timeout=self._hurried if call.is_hurried else self._timeout,
                 allow_redirects=False,
                 proxy=self._proxy,
                 middlewares=(_once(),),

@@ -131,7 +131,7 @@ class Gate(_Traffic):
         return max(0, min(leases, self._whole_tokens()))
 
     def next_at(self, now: float) -> float:
-        """Return the instant at which `free` can be larger than now, and if it is not 0, markedly larger.
+        """Return the instant at which `free` can be larger than now, and if it is 2 or more, markedly larger.
 
         It is inf when all permits are free.
         """
@@ -139,7 +139,7 @@ class Gate(_Traffic):
         free = max(0, min(leases, self._whole_tokens()))
         if free >= self.burst:
             return inf
-        step = 1 if free == 0 else max(1, self.burst // LEAST_BURST)
+        step = 1 if free < 2 else max(1, self.burst // LEAST_BURST)
         lacking = min(free + step, self.burst) - tokens
         paced_at = now + lacking * self._rate.period_s / self._rate.count + _TICK_S if lacking > 0 else now
         if leases > free:

@@ -4,7 +4,8 @@ from typing import Protocol
 
 from batchup.core import wire
 from batchup.core.items import Outcome
-from batchup.core.messages import Accepted, Answered, Create, Event, Note, Poll, Request
+from batchup.core.messages import Answered, Event, Note
+from batchup.core.requests import Accepted, Create, Poll, Request
 
 
 class Observer(Protocol):

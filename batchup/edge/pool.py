@@ -18,8 +18,6 @@ from batchup.core.batch import Batch
 from batchup.core.items import Failure, Outcome
 from batchup.core.messages import (
     Answered,
-    Create,
-    Done,
     Download,
     Downloaded,
     DownloadFailed,
@@ -28,16 +26,14 @@ from batchup.core.messages import (
     Keep,
     KeepSightings,
     KeepUpload,
-    Listed,
     Note,
     Put,
-    Request,
     Sent,
     Stop,
     Tell,
     UploadFailed,
-    Wait,
 )
+from batchup.core.requests import Create, Done, Listed, Request, Wait
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.client import Client
 from batchup.edge.clock import Clock

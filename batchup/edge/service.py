@@ -37,7 +37,7 @@ async def service_url(job: Job) -> AsyncIterator[str]:
 def leases_path(job: Job, key: str) -> Path:
     """Return where the leases of this job's service and key are kept."""
     if job.simulator is not None:
-        return job.output.dir / SIMULATOR_FOLDER / "leases.db"
+        return job.output.dir / SIMULATOR_FOLDER / "ledger.db"
     return ledger_path(dict(os.environ), job.service.url, key)
 
 

@@ -28,6 +28,7 @@ from batchup.edge.ledger import Ledger
 from batchup.edge.limits import hold_s
 from batchup.edge.manifest import count_rows
 from batchup.edge.outputs import Outputs
+from batchup.edge.pace_log import keep_pace_log
 from batchup.edge.policies import policy_of
 from batchup.edge.pool import Pool, Tools
 from batchup.edge.progress import Printer, SilentPrinter
@@ -214,6 +215,7 @@ class Session:
         async with anyio.create_task_group() as companions:
             companions.start_soon(tuner.reporter.show, pool)
             companions.start_soon(tuner.keep_in_step)
+            companions.start_soon(keep_pace_log, pool, tuner.reporter)
             companions.start_soon(self._count, tuner.reporter)
             companions.start_soon(self._stop_in_time, pool)
             await pool.run(restored, feeder.run, is_stopped=stopper.is_asked)

@@ -35,12 +35,12 @@ class Sharing:
     def take(self) -> OthersRunning | None:
         """Take the slot that the core has just chosen to fill; if others were faster, what they have now."""
         board, now = self.board, self.clock.now()
-        at_most = board.others_running + board.slots_free(now) - 1
+        at_most = board.others_slots + board.slots_free(now) - 1
         longest_s = board.policy.request_timeout_s + board.policy.timeout_s
         running = [*self._running(now), self.clock.real_s(longest_s)]
         count = self.slots.take(self.clock.monotonic(), running, at_most)
         if count is not None:
-            return OthersRunning(count)
+            return OthersRunning(count, board.others_slots)
         self._written = len(running)
         return None
 
@@ -66,8 +66,8 @@ class Sharing:
             owners.index(self.slots.owner),
             self.others.running_count,
         )
-        if count != board.others_running:
-            yield OthersRunning(count)
+        if (self.others.running_count, count) != (board.others_running, board.others_slots):
+            yield OthersRunning(self.others.running_count, count)
         limits = self.share_of_limits()
         policy = board.policy
         if limits != LimitsChanged(policy.concurrency, policy.requests_per_s, policy.burst):

@@ -13,29 +13,31 @@ from batchup.core.board import Board
 from batchup.core.calendar import Calendar
 from batchup.core.items import Failure, Item
 from batchup.core.messages import (
-    Accepted,
-    Answer,
     Answered,
     Command,
-    Create,
-    Done,
     End,
     ItemRead,
     ItemRestored,
     Keep,
     ManifestEnded,
     Note,
+    Sent,
+    Tell,
+)
+from batchup.core.policy import Policy
+from batchup.core.requests import (
+    Accepted,
+    Answer,
+    Create,
+    Done,
     Poll,
     Problem,
     Request,
     Seen,
-    Sent,
     Survey,
     Surveyed,
-    Tell,
     Wait,
 )
-from batchup.core.policy import Policy
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
 from batchup.errors import BatchupError
@@ -171,17 +173,17 @@ class Lister(Bench):
         """Return what the list shows of all that is in flight and runs."""
         return [running(str(work.prediction_id)) for work in self.board.watch.planned()]
 
-    def prove(self, now: float = 50.0, count: int = 2, lag_s: float = 0.0) -> list[Command]:
+    def prove(self, now: float = 50.0, count: int = 2, lag_s: float = 0.0, first: int = 0) -> list[Command]:
         """Let polls find the first items done, and the list show each the same, late as it may be."""
         commands = []
         for k in range(count):
-            ended_at = now + k * (1 + 3 * lag_s)
-            self.poll_of(f"i{k}", done(f"p{k}", predict_time_s=ended_at), ended_at + 0.2)
+            ended_at, key = now + k * (1 + 3 * lag_s), first + k
+            self.poll_of(f"i{key}", done(f"p{key}", predict_time_s=ended_at), ended_at + 0.2)
             at = ended_at + 0.2
             while self.board.survey.probe is not None:
                 at = max(at, self.board.survey.not_before) + 0.01
                 row = done if at >= ended_at + lag_s else running
-                commands += self.survey([row(f"p{k}"), *self.rows_of_running()], at)
+                commands += self.survey([row(f"p{key}"), *self.rows_of_running()], at)
         return commands
 
 

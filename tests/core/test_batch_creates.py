@@ -8,22 +8,9 @@ from core.world import item
 
 from batchup.core.fingerprint import value_hash
 from batchup.core.items import Failure
-from batchup.core.messages import (
-    Accepted,
-    Create,
-    Done,
-    DownloadFailed,
-    End,
-    ItemCounted,
-    Keep,
-    ListPage,
-    Note,
-    Poll,
-    Sent,
-    Stop,
-    Wait,
-)
+from batchup.core.messages import DownloadFailed, End, ItemCounted, Keep, Note, Sent, Stop
 from batchup.core.reactions.creates import ALL_REFUSED_COUNT
+from batchup.core.requests import Accepted, Create, Done, ListPage, Poll, Wait
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
 from batchup.core.wire import ONE_MORE

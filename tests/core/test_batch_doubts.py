@@ -7,22 +7,9 @@ from core.fake_service import FakeService
 from core.parts import EPOCH, Bench, done, moves, problem, running, told
 from core.world import World, item, items, judge
 
-from batchup.core.messages import (
-    Accepted,
-    Command,
-    Create,
-    Done,
-    Downloaded,
-    Inspect,
-    Listed,
-    ListPage,
-    Note,
-    Poll,
-    Seen,
-    Stop,
-    Wait,
-)
+from batchup.core.messages import Command, Downloaded, Note, Stop
 from batchup.core.policy import Policy
+from batchup.core.requests import Accepted, Create, Done, Inspect, Listed, ListPage, Poll, Seen, Wait
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
 from batchup.core.wire import PAGE

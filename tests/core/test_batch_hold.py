@@ -4,8 +4,9 @@ import pytest
 from core.parts import Bench, Lister, done, problem, running
 from core.world import item
 
-from batchup.core.hold import NOTICED_COUNT, Hold
-from batchup.core.messages import Note, Poll, Wait
+from batchup.core.long_poll import NOTICED_COUNT, LongPoll
+from batchup.core.messages import Note
+from batchup.core.requests import Poll, Wait
 from batchup.core.verdicts import Verdict
 
 
@@ -21,8 +22,8 @@ def test_two_held_polls_are_noticed() -> None:
     """Two polls that were answered late, each just after the end, are no chance; one may be."""
     made = Lister(may_survey=False)
     made.poll_of("i0", done("p0", predict_time_s=50.0), 50.1, took_s=8.0)
-    assert not made.board.watch.hold.is_noticed
-    assert noticed().board.watch.hold.is_noticed
+    assert not made.board.watch.long_poll.is_noticed
+    assert noticed().board.watch.long_poll.is_noticed
 
 
 def test_an_end_without_a_figure_counts_too() -> None:
@@ -30,7 +31,7 @@ def test_an_end_without_a_figure_counts_too() -> None:
     made = Lister(may_survey=False)
     for k in range(NOTICED_COUNT):
         made.poll_of(f"i{k}", done(f"p{k}"), 50.1 + k, took_s=8.0)
-    assert made.board.watch.hold.is_noticed
+    assert made.board.watch.long_poll.is_noticed
 
 
 @pytest.mark.parametrize(("ended_s", "took_s"), [(30.0, 8.0), (45.0, 8.0), (50.0, 0.3)])
@@ -39,7 +40,7 @@ def test_a_slow_answer_is_not_a_held_one(ended_s: float, took_s: float) -> None:
     made = Lister(may_survey=False)
     for k in range(4):
         made.poll_of(f"i{k}", done(f"p{k}", predict_time_s=ended_s), 50.1, took_s=took_s)
-    assert not made.board.watch.hold.is_noticed
+    assert not made.board.watch.long_poll.is_noticed
 
 
 def test_one_poll_an_item_is_enough() -> None:
@@ -51,14 +52,14 @@ def test_one_poll_an_item_is_enough() -> None:
     durations = made.board.watch.planner.durations
     assert durations.running_at(early) == pytest.approx(0.97, abs=0.01)
     made.poll_of("new", done("fresh", predict_time_s=51.0), 111.1, took_s=51.1 - early)
-    assert made.board.watch.hold.is_noticed
+    assert made.board.watch.long_poll.is_noticed
 
 
 def test_a_quick_running_ends_it() -> None:
     """A poll that says `still running` at once was not held: the plain schedule is back."""
     made = noticed()
     made.poll_of("i5", running("p5"), 60.0, took_s=0.1)
-    assert not made.board.watch.hold.is_noticed
+    assert not made.board.watch.long_poll.is_noticed
     assert made.board.works["i5"].looks
 
 
@@ -66,7 +67,7 @@ def test_a_slow_running_does_not() -> None:
     """A poll that was held and then said `still running` is repeated, and is no sign against it."""
     made = noticed()
     made.poll_of("i5", running("p5"), 60.0, took_s=20.0)
-    assert made.board.watch.hold.is_noticed
+    assert made.board.watch.long_poll.is_noticed
     assert made.board.watch.holds(made.board.works["i5"])
 
 
@@ -95,7 +96,7 @@ def test_a_service_that_holds_nothing_may_time_out() -> None:
 
 def test_nothing_is_held_at_first() -> None:
     """A run begins with polls that are answered at once."""
-    assert not Hold().is_noticed
+    assert not LongPoll().is_noticed
 
 
 def test_what_is_held_for_ever_is_overdue_in_the_end() -> None:

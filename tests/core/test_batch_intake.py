@@ -7,18 +7,9 @@ from core.fake_service import FakeService
 from core.parts import AGAIN, NEVER, URL, Bench, done, failed, moves, told
 from core.world import World, item, items, judge
 
-from batchup.core.messages import (
-    Create,
-    Done,
-    Downloaded,
-    ItemCounted,
-    Keep,
-    ListPage,
-    ManifestEnded,
-    Poll,
-    Wait,
-)
+from batchup.core.messages import Downloaded, ItemCounted, Keep, ManifestEnded
 from batchup.core.reactions.doubts import LOOK_BACK_S
+from batchup.core.requests import Create, Done, ListPage, Poll, Wait
 from batchup.core.states import UNSETTLED, State
 
 

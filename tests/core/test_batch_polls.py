@@ -7,7 +7,8 @@ import pytest
 from core.parts import AGAIN, NEVER, URL, Bench, done, ended, failed, moves, problem, running, told
 
 from batchup.core.items import Failure
-from batchup.core.messages import Create, Done, Download, Downloaded, Keep, Note, Poll, Seen, Stop, Wait
+from batchup.core.messages import Command, Download, Downloaded, Keep, Note, Stop
+from batchup.core.requests import Create, Done, Poll, Seen, Wait
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
 from batchup.core.wire import ONE_MORE
@@ -19,6 +20,11 @@ def in_flight(count: int = 1, **settings: Any) -> Bench:
     bench = Bench(count, **settings)
     bench.create(0.0)
     return bench
+
+
+def kept(commands: list[Command]) -> Keep:
+    """Return the first change that has to be written down."""
+    return next(command for command in commands if isinstance(command, Keep))
 
 
 def test_a_running_prediction_is_looked_at_later() -> None:
@@ -34,7 +40,7 @@ def test_success_is_kept_with_all_that_was_told_and_fetched() -> None:
     """A settled prediction keeps address, cost and times, and its output is fetched at once."""
     bench = in_flight()
     commands = bench.poll(done(cost_usd=0.25, predict_time_s=40.0), 50.0)
-    keep, download = commands
+    keep, download = (command for command in commands if not isinstance(command, Note))
     assert isinstance(keep, Keep)
     assert keep.becomes is State.SUCCEEDED
     assert keep.changes == {"urls": (URL,), "settled_at": 50.0, "cost_usd": 0.25, "predict_time_s": 40.0}
@@ -48,8 +54,7 @@ def test_success_without_an_address_is_paid_and_final() -> None:
     bench = in_flight()
     commands = bench.poll(Seen("p0", True, (), cost_usd=0.25), 50.0)
     assert told(commands) == ["failed"]
-    keep = commands[0]
-    assert isinstance(keep, Keep)
+    keep = kept(commands)
     assert keep.changes["failure"].kind == "no_output"
     assert not keep.changes["failure"].retryable
     assert keep.changes["cost_usd"] == 0.25
@@ -67,7 +72,7 @@ def test_a_transient_failure_is_tried_again_up_to_the_limit() -> None:
     bench.create(float(bench.board.works["i0"].again_at))
     commands = bench.poll(failed(AGAIN))
     assert moves(commands) == [(State.IN_FLIGHT, State.FAILED)]
-    assert commands[0].changes["failure"].retryable  # type: ignore[union-attr]
+    assert kept(commands).changes["failure"].retryable
 
 
 def test_a_final_failure_is_final() -> None:
@@ -83,7 +88,7 @@ def test_a_failure_said_to_be_final_gets_one_more_at_most() -> None:
     bench.create(bench.board.works["i0"].again_at)
     commands = bench.poll(failed(once))
     assert told(commands) == ["failed"]
-    assert not commands[0].changes["failure"].retryable  # type: ignore[union-attr]
+    assert not kept(commands).changes["failure"].retryable
 
 
 def test_an_empty_budget_makes_retries_wait() -> None:

@@ -7,20 +7,9 @@ from core.parts import EPOCH, URL, Bench, done, failed, moves, problem, running,
 from core.world import saved_file
 
 from batchup.core.items import Failure
-from batchup.core.messages import (
-    Command,
-    Done,
-    Download,
-    Downloaded,
-    DownloadFailed,
-    Keep,
-    Poll,
-    Seen,
-    Stop,
-    Tell,
-    Wait,
-)
+from batchup.core.messages import Command, Download, Downloaded, DownloadFailed, Keep, Stop, Tell
 from batchup.core.reactions.saving import TRIES
+from batchup.core.requests import Done, Poll, Seen, Wait
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -11,8 +12,9 @@ from core.parts import failed as failed_row
 from core.world import World, item, items, judge
 
 from batchup.core.items import Failure
-from batchup.core.messages import Command, Create, Poll, Seen, Sent, Survey, Surveyed, Wait
+from batchup.core.messages import Command, Keep, Sent
 from batchup.core.policy import Policy
+from batchup.core.requests import Create, Poll, Problem, Seen, Survey, Surveyed, Wait
 from batchup.core.states import State
 from batchup.core.survey import AGREEMENTS, CHECK_EVERY, FAILURES_MOST, Trust
 from batchup.core.verdicts import Verdict
@@ -132,7 +134,7 @@ def test_one_row_in_many_is_held_against_a_poll() -> None:
         if bench.board.works[key].state is State.IN_FLIGHT:
             checked += 1
             assert bench.board.watch.next(0.0, 99.0) == (bench.board.works[key], now + 0.1)
-            bench.poll_of(key, done(id_), now + 0.3)
+            bench.poll_of(key, done(id_, cost_usd=0.01), now + 0.3)
     assert checked == 3
     assert bench.board.survey.is_used
 
@@ -294,7 +296,7 @@ def test_a_list_that_is_back_is_used_again() -> None:
 
 
 def test_six_errors_in_a_row_are_enough() -> None:
-    """A list that fails six times in a row is done without."""
+    """A list that fails six times in a row is left alone for a while, and then tried from the beginning."""
     bench = used()
     for _ in range(FAILURES_MOST):
         at = max(75.0, bench.board.survey.not_before)
@@ -302,8 +304,11 @@ def test_six_errors_in_a_row_are_enough() -> None:
             bench.poll_of(work.item.id, running(str(work.prediction_id)), at + 4.9)
         request = Survey(0.0, 1.0)
         bench.batch.handle(Sent(request), at + 5.0)
-        bench.answer(request, problem(Verdict.REPEAT), at + 5.1)
-    assert bench.board.survey.trust is Trust.REFUSED
+        commands = bench.answer(request, problem(Verdict.REPEAT), at + 5.1)
+    assert events(commands) == ["list_left"]
+    assert bench.board.survey.trust is Trust.UNTRIED
+    assert not bench.board.survey.wants_probe(at + 500.0)
+    assert bench.board.survey.wants_probe(at + 700.0)
 
 
 # ---------------------------------------------------------------- late
@@ -314,7 +319,7 @@ def test_how_late_it_is_is_measured(lag_s: float) -> None:
     """The delay of the list is known to a third after two predictions."""
     bench = Lister()
     bench.prove(lag_s=lag_s)
-    assert bench.board.survey.trust is Trust.PROVED
+    assert bench.board.survey.agreed_count == 2 or not bench.board.survey.is_worth_it
     assert bench.board.survey.lag_s == pytest.approx(lag_s, rel=0.4, abs=0.6)
 
 
@@ -360,6 +365,49 @@ def test_a_poll_that_is_first_shows_how_late_the_list_is() -> None:
     next_survey(bench, [running("p5")], 70.0)
     bench.poll_of("i5", done("p5", predict_time_s=58.0), 72.0)
     assert bench.board.survey.lag_s > 0
+
+
+def test_an_older_poll_contradicts_nothing() -> None:
+    """A poll that was sent before a row said settled, and shows running, is older: it is asked again."""
+    bench = used()
+    work = bench.board.works["i5"]
+    poll = Poll("i5", "p5")
+    bench.batch.handle(Sent(poll), 70.0)
+    next_survey(bench, [done("p5", cost_usd=0.01)], 70.2)
+    bench.answer(poll, running("p5"), 70.9)
+    assert bench.board.survey.trust is Trust.PROVED
+    assert (work.next_poll_at, work.looks) == (70.9, ())
+
+
+def test_a_list_that_was_late_for_a_while_comes_back() -> None:
+    """Left for its lateness, the list is tried anew after ten minutes, and used if it is prompt then."""
+    bench = Lister()
+    assert "list_used" not in events(bench.prove(lag_s=20.0))
+    again_at = bench.board.survey.not_before
+    assert "list_used" in events(bench.prove(now=again_at + 1.0, first=2))
+    assert bench.board.survey.lag_s < 1.0
+
+
+def test_a_list_that_hangs_is_left_to_polls_at_once() -> None:
+    """One list without an answer is enough for polls to take over."""
+    bench = used()
+    request = Survey(0.0, 1.0)
+    bench.batch.handle(Sent(request), 70.0)
+    silent = Problem(Verdict.REPEAT, Failure("no_answer", "timed out", retryable=True))
+    bench.answer(request, silent, 76.0)
+    assert not bench.board.survey.is_used
+    assert not any(work.is_heard for work in bench.board.watch.planned())
+
+
+def test_money_is_not_taken_from_the_list_alone() -> None:
+    """With a cap on what may be spent, or after a wrong cost, a row is worth a poll and settles nothing."""
+    capped, wrong = used(), used()
+    capped.board.policy = replace(capped.board.policy, max_spend=5.0)
+    wrong.board.survey.has_cost = False
+    for bench in (capped, wrong):
+        commands = next_survey(bench, [done("p5", cost_usd=0.01)], 70.0)
+        assert not any(isinstance(command, Keep) for command in commands)
+        assert bench.board.works["i5"].next_poll_at <= 70.2
 
 
 # ---------------------------------------------------------------- whole runs

@@ -7,19 +7,8 @@ from core.parts import AGAIN, EPOCH, NEVER, Bench, failed, moves, problem, told
 from core.world import item
 
 from batchup.core.items import Failure, Item
-from batchup.core.messages import (
-    Command,
-    Create,
-    Done,
-    KeepUpload,
-    Presign,
-    Presigned,
-    Put,
-    Stop,
-    Uploaded,
-    UploadFailed,
-    Wait,
-)
+from batchup.core.messages import Command, KeepUpload, Put, Stop, Uploaded, UploadFailed
+from batchup.core.requests import Create, Done, Presign, Presigned, Wait
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
 from batchup.errors import KeyRefused

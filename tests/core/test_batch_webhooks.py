@@ -5,7 +5,8 @@ from core.parts import Lister, done, moves, running
 from core.world import item
 
 from batchup.core.hooks import FEWEST, LEAST_SHARE, Hooks
-from batchup.core.messages import Accepted, Answered, Create, Notified, Poll, Wait
+from batchup.core.messages import Answered, Notified, Sent
+from batchup.core.requests import Accepted, Create, Poll, Wait
 from batchup.core.states import State
 
 
@@ -34,6 +35,16 @@ def test_a_prediction_that_is_called_about_is_polled_at_once() -> None:
     notify(made, "p7", 10.0)
     assert made.choose(10.0) == Poll("i7", "p7")
     assert made.state("i7") is State.IN_FLIGHT
+
+
+def test_a_webhook_that_comes_while_a_poll_is_open_is_not_lost() -> None:
+    """What an open poll shows is older than the webhook: the prediction is polled again at once."""
+    made = bench()
+    poll = Poll("i7", "p7")
+    made.batch.handle(Sent(poll), 50.0)
+    notify(made, "p7", 50.1)
+    made.answer(poll, running("p7"), 50.2)
+    assert made.board.works["i7"].next_poll_at == 50.2
 
 
 def test_a_strangers_webhook_is_nothing() -> None:

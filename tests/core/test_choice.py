@@ -8,8 +8,9 @@ from core.fake_service import FakeService
 from core.parts import NEVER, Bench, done, failed, problem, running
 from core.world import World, item, items, judge
 
-from batchup.core.messages import Create, Done, Downloaded, ItemCounted, Poll, Stop, Wait
+from batchup.core.messages import Downloaded, ItemCounted, Stop
 from batchup.core.policy import Policy
+from batchup.core.requests import Create, Done, Poll, Wait
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
 

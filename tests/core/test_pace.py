@@ -4,8 +4,9 @@ import pytest
 from core.parts import Bench, Lister, done
 
 from batchup.core import pace
-from batchup.core.messages import LimitsChanged, OthersRunning, Poll, Stop
+from batchup.core.messages import LimitsChanged, OthersRunning, Stop
 from batchup.core.policy import Policy
+from batchup.core.requests import Poll
 
 
 def bench(count: int = 10, **settings: int) -> Lister:

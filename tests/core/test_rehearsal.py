@@ -9,9 +9,10 @@ import pytest
 from core.parts import untraced
 
 from batchup.core.items import Item, Json
-from batchup.core.messages import Answer, Create, ItemRead, ManifestEnded, Request
+from batchup.core.messages import ItemRead, ManifestEnded
 from batchup.core.policy import Policy
 from batchup.core.rehearsal import Rehearsal
+from batchup.core.requests import Answer, Create, Request
 
 Draw = Callable[[Random], float]
 

@@ -14,7 +14,7 @@ from batchup.core.survey import (
     FAILED_LONGEST_S,
     FAILURES_BORNE,
     FAILURES_MOST,
-    Survey,
+    SurveyState,
     Trust,
     pace,
     reach,
@@ -24,18 +24,17 @@ from batchup.core.survey import (
 
 def test_waits_between_failures_grow_and_are_bounded() -> None:
     """A list that fails is asked again after a second, then ever later, two minutes at most."""
-    made, waits = Survey(is_allowed=True, trust=Trust.PROVED, is_worth_it=True), []
+    made, waits = SurveyState(is_allowed=True, trust=Trust.PROVED, is_worth_it=True), []
     for k in range(FAILURES_MOST):
         assert made.is_used == (k < FAILURES_BORNE)
         made.failed(100.0)
         waits.append(made.not_before - 100.0)
     assert waits == [1.0, 4.0, 16.0, 64.0, FAILED_LONGEST_S, FAILED_LONGEST_S]
-    assert made.trust is Trust.REFUSED
 
 
 def test_a_list_that_is_left_alone_has_to_prove_itself_again() -> None:
     """What was agreed on is forgotten, and no probe is wanted for ten minutes."""
-    made = Survey(is_allowed=True, trust=Trust.PROVED, is_worth_it=True, agreed_count=2)
+    made = SurveyState(is_allowed=True, trust=Trust.PROVED, is_worth_it=True, agreed_count=2)
     made.leave_alone(100.0)
     assert not made.is_used
     assert made.agreed_count == 0
@@ -45,11 +44,11 @@ def test_a_list_that_is_left_alone_has_to_prove_itself_again() -> None:
 
 def test_a_probe_is_wanted_only_where_it_can_tell_something() -> None:
     """Not where the job does without, not while one is tried, open or decided."""
-    assert Survey(is_allowed=True).wants_probe(0.0)
-    assert not Survey(is_allowed=False).wants_probe(0.0)
-    assert not Survey(is_allowed=True, is_open=True).wants_probe(0.0)
+    assert SurveyState(is_allowed=True).wants_probe(0.0)
+    assert not SurveyState(is_allowed=False).wants_probe(0.0)
+    assert not SurveyState(is_allowed=True, is_open=True).wants_probe(0.0)
     for trust in (Trust.PROVED, Trust.REFUSED):
-        assert not Survey(is_allowed=True, trust=trust).wants_probe(0.0)
+        assert not SurveyState(is_allowed=True, trust=trust).wants_probe(0.0)
 
 
 @given(

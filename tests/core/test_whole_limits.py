@@ -4,12 +4,15 @@ from itertools import count
 
 import pytest
 from core.fake_service import FakeService
+from core.parts import Bench, ended, running
 from core.world import World, items, judge
 
-from batchup.core.messages import Create, LimitsChanged, OthersRunning
+from batchup.core.messages import LimitsChanged, OthersRunning, Sent
 from batchup.core.policy import Policy
+from batchup.core.requests import Create, Poll, Wait
 from batchup.core.states import State
-from batchup.core.verdicts import Kind
+from batchup.core.verdicts import Kind, Verdict
+from batchup.errors import NoCredit
 
 MINUTE = 60.0
 
@@ -105,3 +108,33 @@ def test_other_runs_take_slots_of_this_one() -> None:
     world.run()
     assert world.service.most_in_flight == 10
     judge(world, count=60)
+
+
+def test_out_of_credit_beside_a_run_that_waits_too() -> None:
+    """Slots left to another run free no credit: with nothing in flight anywhere the run ends with 79."""
+    bench = Bench(3)
+    bench.batch.handle(OthersRunning(0, 5), 0.0)
+    assert ended(bench.fail_create(Verdict.NO_CREDIT)) is NoCredit
+
+
+def test_out_of_credit_beside_a_run_with_something_in_flight() -> None:
+    """What another run has in flight may free credit when it settles: then one create tries again."""
+    bench = Bench(3)
+    bench.batch.handle(OthersRunning(2, 5), 0.0)
+    assert ended(bench.fail_create(Verdict.NO_CREDIT)) is None
+    assert isinstance(bench.choose(100.0), Wait)
+    bench.batch.handle(OthersRunning(1, 5), 100.0)
+    assert isinstance(bench.choose(100.0), Create)
+
+
+def test_fewer_slots_than_are_in_flight_end_nothing() -> None:
+    """Limits lowered below what is in flight do not make a run of overdue ones and good ones give up."""
+    bench = Bench(8, timeout_s=100.0)
+    for k in range(8):
+        bench.create(float(k < 6) * 60.0, f"p{k}")
+    bench.batch.handle(LimitsChanged(2, 1.0, 6), 61.0)
+    for key in ("i6", "i7"):
+        request = Poll(key, str(bench.board.works[key].prediction_id))
+        bench.batch.handle(Sent(request), 120.0)
+        assert ended(bench.answer(request, running(request.prediction_id), 120.1)) is None
+    assert bench.board.overdue_count == 2

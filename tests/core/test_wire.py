@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from batchup.core import wire
 from batchup.core.items import Failure
-from batchup.core.messages import (
+from batchup.core.requests import (
     Accepted,
     Create,
     Inspect,

@@ -22,7 +22,6 @@ from batchup.core.items import Failure, Item, LocalFile, SavedFile
 from batchup.core.messages import (
     Answered,
     Command,
-    Done,
     Download,
     Downloaded,
     DownloadFailed,
@@ -33,18 +32,16 @@ from batchup.core.messages import (
     ItemRestored,
     Keep,
     KeepUpload,
-    Listed,
     ManifestEnded,
     Put,
-    Request,
     Sent,
     Stop,
     Tell,
     Uploaded,
     UploadFailed,
-    Wait,
 )
 from batchup.core.policy import Policy
+from batchup.core.requests import Done, Listed, Request, Wait
 from batchup.core.resume import Plan, Remembered, decide
 from batchup.core.states import MAY_BE_RUNNING, UNSETTLED, State
 from batchup.core.work import Work

@@ -19,8 +19,9 @@ from edge.servers import answer, serving
 from batchup.core.batch import Batch
 from batchup.core.board import Board
 from batchup.core.items import Item, LocalFile, Outcome, SavedFile
-from batchup.core.messages import Done, Event, ItemRead, ItemRestored, Keep, ManifestEnded, Note, Put, Wait
+from batchup.core.messages import Event, ItemRead, ItemRestored, Keep, ManifestEnded, Note, Put
 from batchup.core.policy import Policy
+from batchup.core.requests import Done, Wait
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.client import Client

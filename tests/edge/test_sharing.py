@@ -12,19 +12,9 @@ import pytest
 from batchup.core.batch import Batch
 from batchup.core.board import Board
 from batchup.core.items import Item
-from batchup.core.messages import (
-    Accepted,
-    Answered,
-    Create,
-    Event,
-    ItemRead,
-    LimitsChanged,
-    OthersRunning,
-    Poll,
-    Seen,
-    Sent,
-)
+from batchup.core.messages import Answered, Event, ItemRead, LimitsChanged, OthersRunning, Sent
 from batchup.core.policy import Policy
+from batchup.core.requests import Accepted, Create, Poll, Seen
 from batchup.edge.clock import Clock
 from batchup.edge.ledger import Ledger
 from batchup.edge.sharing import Sharing, owner_of
@@ -168,9 +158,9 @@ async def test_who_comes_first_has_all_and_then_gives_half(tmp_path: Path) -> No
     async with two(tmp_path) as (a, b):
         assert a.beat() == []
         assert a.fill() == 10
-        assert b.beat() == [OthersRunning(10), LimitsChanged(10, 0.5, 6)]
+        assert b.beat() == [OthersRunning(10, 10), LimitsChanged(10, 0.5, 6)]
         assert b.fill() == 0
-        assert a.beat() == [OthersRunning(5), LimitsChanged(10, 0.5, 6)]
+        assert a.beat() == [OthersRunning(0, 5), LimitsChanged(10, 0.5, 6)]
         for _ in range(5):
             a.settle()
             assert a.fill() == 0
@@ -217,4 +207,4 @@ async def test_no_rate_is_not_divided(tmp_path: Path) -> None:
         a.sharing.limits = Limits(rate=None)
         assert a.sharing.share_of_limits().requests_per_s is None
         a.sharing.limits = Limits(concurrency=4, rate=Rate(600, 60.0))
-        assert a.beat() == [OthersRunning(5), LimitsChanged(4, 5.0, 60)]
+        assert a.beat() == [OthersRunning(0, 5), LimitsChanged(4, 5.0, 60)]

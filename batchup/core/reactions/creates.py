@@ -2,9 +2,10 @@
 
 from batchup.core.board import Board
 from batchup.core.fingerprint import value_hash
-from batchup.core.messages import Accepted, Command, Create, Note, Problem
+from batchup.core.messages import Command, Note
 from batchup.core.reactions import doubts, hearing, queue
 from batchup.core.reactions.ending import end, fail, weigh
+from batchup.core.requests import Accepted, Create, Problem
 from batchup.core.retry import COST_THROTTLE
 from batchup.core.states import Move
 from batchup.core.verdicts import Verdict
@@ -57,6 +58,7 @@ def _accept(board: Board, work: Work, prediction_id: str, now: float) -> list[Co
     board.brakes.accepted()
     board.budget.give(now)
     board.watch.planner.answered(now - work.sent_at)
+    board.watch.long_poll.create_s = now - work.sent_at
     hearing.on_created(board, work, now)
     fields = {"item": work.item.id, "attempt": work.attempt, "prediction_id": prediction_id}
     return [keep, Note("created", fields=fields)]

@@ -11,9 +11,10 @@ from batchup.core.board import Board
 from batchup.core.fingerprint import value_hash
 from batchup.core.items import Failure, Json
 from batchup.core.listing import Listing, Window
-from batchup.core.messages import Command, Inspect, Keep, Listed, ListPage, Note, Problem, Seen
+from batchup.core.messages import Command, Keep, Note
 from batchup.core.reactions import polls, queue
 from batchup.core.reactions.ending import drop, tell, weigh
+from batchup.core.requests import Inspect, Listed, ListPage, Problem, Seen
 from batchup.core.retry import backoff_s
 from batchup.core.states import Move, State
 from batchup.core.verdicts import Verdict

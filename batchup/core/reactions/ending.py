@@ -2,7 +2,8 @@
 
 from batchup.core.board import Board
 from batchup.core.items import Failure, Outcome, SavedFile
-from batchup.core.messages import Command, End, Problem, Tell
+from batchup.core.messages import Command, End, Tell
+from batchup.core.requests import Problem
 from batchup.core.states import Move, State
 from batchup.core.verdicts import Verdict
 from batchup.core.work import Work

@@ -1,17 +1,19 @@
 """What else than a poll tells of ends, the list and webhooks, and how far each is counted on.
 
-Both only spare polls. What they say is held against polls, and where it proves wrong, late or lost the
-schedule of polls is what it would have been without them, at once.
+What they say is held against polls, and where it proves wrong, late or lost the schedule of polls is at once
+what it would have been without them.
 """
 
 from math import exp, inf
 
 from batchup.core.board import Board
-from batchup.core.messages import Command, Note, Notified, Seen
+from batchup.core.messages import Command, Note, Notified
 from batchup.core.pace import is_survey_worth_it
+from batchup.core.planner import HEARD_STEP
+from batchup.core.requests import Seen
 from batchup.core.sightings import is_plausible, sight
 from batchup.core.states import State
-from batchup.core.survey import TRUE_SHARE, Probe, Trust, without_query
+from batchup.core.survey import TRUE_SHARE, Probe, without_query
 from batchup.core.work import Work
 
 
@@ -28,7 +30,6 @@ def is_counted_on(board: Board) -> bool:
 def rely(board: Board, now: float) -> None:
     """Plan all looks by what is counted on now."""
     planner = board.watch.planner
-    board.survey.is_worth_it = is_survey_worth_it(board)
     planner.is_surveyed = board.survey.is_used
     planner.heard = max(board.hooks.share, TRUE_SHARE if board.survey.is_used else 0.0)
     for work in board.watch.planned():
@@ -73,10 +74,11 @@ def on_created(board: Board, work: Work, now: float) -> None:
 
 def on_polled(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
     """A poll has shown a prediction settled: hold against it what the list and the webhooks have told."""
-    if board.hooks.is_on:
-        before = board.hooks.share
+    can_call_back = work.state is State.IN_FLIGHT and work.item.id not in board.restored
+    if board.hooks.is_on and can_call_back and work.listed is None:
         board.hooks.came.append(work.notified_at is not None)
-        if board.hooks.share != before:
+        was, share = board.watch.planner.heard, board.hooks.share
+        if (share > 0) != (was > 0) or abs(share - was) > HEARD_STEP:
             rely(board, now)
     if not board.survey.is_allowed or seen.failure is not None:
         return []
@@ -89,6 +91,8 @@ def _hold_against(board: Board, work: Work, seen: Seen, now: float) -> list[Comm
     if work.listed is not None:
         if work.listed and work.listed != without_query(seen.urls):
             return refuse(board, now, "it shows another output than the prediction does")
+        state.has_cost = state.has_cost and work.listed_cost_usd == seen.cost_usd
+        state.checked_kinds.add(work.item_kind)
     elif state.is_used and work.is_heard and work.notified_at is None:
         end_at = ended_at(work, seen, now)
         if state.answered_at > end_at:
@@ -97,14 +101,19 @@ def _hold_against(board: Board, work: Work, seen: Seen, now: float) -> list[Comm
             return weigh_worth(board, now)
     elif state.wants_probe(now):
         state.probe = Probe(
-            seen.prediction_id, without_query(seen.urls), work.born_at, ended_at(work, seen, now)
+            seen.prediction_id,
+            without_query(seen.urls),
+            work.born_at,
+            ended_at(work, seen, now),
+            seen.cost_usd,
+            work.item_kind,
         )
     return []
 
 
 def on_still_running(board: Board, work: Work, now: float) -> list[Command]:
     """A poll shows a prediction running; had the list said that it has settled, the list is wrong."""
-    work.is_heard = work.is_heard and is_counted_on(board)
+    work.is_heard, work.notified_at = work.is_heard and is_counted_on(board), None
     if work.listed is None:
         return []
     work.listed, work.is_heard = None, board.hooks.share > 0
@@ -121,15 +130,16 @@ def refuse(board: Board, now: float, why: str) -> list[Command]:
 def weigh_worth(board: Board, now: float) -> list[Command]:
     """Use the list if it allows more than polls do, as late as it is; if not, do without."""
     state = board.survey
-    if state.trust is not Trust.PROVED or state.is_worth_it == is_survey_worth_it(board):
+    if not state.is_proved:
         return []
+    was, state.is_worth_it = state.is_worth_it, is_survey_worth_it(board, state.lag_s)
     fields = {"lag_s": round(state.lag_s, 3), "has_output": state.has_output}
-    if state.is_worth_it:
-        state.leave_alone(now)
+    if not state.is_worth_it and is_survey_worth_it(board, 0.0):
+        state.leave_alone(now)  # it is too late; it may be sooner some other time
+    if was != state.is_worth_it:
         rely(board, now)
-        return [Note("list_left", fields=fields)]
-    rely(board, now)
-    return [Note("list_used", fields=fields)]
+        return [Note("list_used" if state.is_worth_it else "list_left", fields=fields)]
+    return []
 
 
 def is_telling(work: Work, seen: Seen, now: float) -> bool:

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+from batchup.core import lateness
 from batchup.core.board import Board
 from batchup.core.items import Failure
-from batchup.core.messages import Command, KeepSightings, Note, Poll, Problem, Seen
+from batchup.core.messages import Command, KeepSightings, Note
 from batchup.core.reactions import hearing, queue, saving
 from batchup.core.reactions.ending import end, fail, weigh
+from batchup.core.requests import Poll, Problem, Seen
 from batchup.core.retry import COST_TRANSIENT, backoff_s
 from batchup.core.sightings import is_plausible
 from batchup.core.states import Move, State
@@ -37,10 +39,10 @@ def on_answer(board: Board, request: Poll, answer: Seen | Problem, now: float) -
     if isinstance(answer, Seen):
         board.brakes.worked()
         board.watch.planner.answered(took_s)
-        board.watch.hold.answered(work, answer, took_s, now)
+        board.watch.long_poll.answered(work, answer, took_s, now)
         heard = hearing.on_polled(board, work, answer, now) if answer.has_settled else []
         return heard + on_seen(board, work, answer, now)
-    if board.watch.hold.is_noticed and took_s >= HELD_SHARE * board.policy.request_timeout_s:
+    if board.watch.long_poll.is_noticed and took_s >= HELD_SHARE * board.policy.request_timeout_s:
         work.running_at = work.asked_at  # held open for longer than we wait
         overdue = _mark_overdue(board, work, now)
         board.watch.plan(work, now)
@@ -80,12 +82,16 @@ def _without_cost(board: Board, seen: Seen) -> list[Command]:
 
 
 def _on_running(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
-    work.running_at, work.is_watched, work.notified_at = now, True, None
+    work.running_at, work.is_watched = now, True
     work.poll_failure_count = work.gone_count = 0
     if work.state is State.SUCCEEDED and _age(work, now) >= board.policy.timeout_s:
         return saving.leave(board, work, now, Failure("no_address", "the service shows no output again"))
-    commands = hearing.on_still_running(board, work, now) + _mark_overdue(board, work, now)
-    board.watch.plan(work, now)
+    commands = _mark_overdue(board, work, now)
+    if work.notified_at is not None and work.notified_at > work.asked_at:
+        board.watch.at(work, now)  # told of its end while this poll was open: what it shows is older
+    else:
+        commands += hearing.on_still_running(board, work, now)
+        board.watch.plan(work, now)
     if seen.unknown_word is not None and seen.unknown_word not in board.unknown_words:
         board.unknown_words.add(seen.unknown_word)
         fields = {"item": work.item.id, "word": seen.unknown_word}
@@ -119,6 +125,16 @@ def _succeed(board: Board, work: Work, urls: tuple[str, ...], now: float) -> lis
 def _settle(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
     """Take in what every terminal status teaches: cost, duration, a free slot."""
     learned = _learn(board, work, seen, now)
+    learned.append(
+        lateness.note(
+            work.item,
+            work.prediction_id,
+            born_at=work.born_at,
+            running_at=work.running_at,
+            now=now,
+            predict_time_s=seen.predict_time_s,
+        )
+    )
     work.cost_usd, work.predict_time_s = seen.cost_usd, seen.predict_time_s
     board.tally.paid(seen.cost_usd)
     if seen.failure is None:
@@ -137,7 +153,8 @@ def _learn(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
     if not planner.is_stale:
         return []
     hearing.rely(board, now)
-    return [KeepSightings(tuple((s.lo_s, s.hi_s, s.kind) for s in planner.sightings))]
+    kept = KeepSightings(tuple((s.lo_s, s.hi_s, s.kind) for s in planner.sightings))
+    return [kept, *hearing.weigh_worth(board, now)]
 
 
 def _on_failure(board: Board, work: Work, failure: Failure, now: float) -> list[Command]:
@@ -175,7 +192,7 @@ def _mark_overdue(board: Board, work: Work, now: float) -> list[Command]:
     commands: list[Command] = [
         Note("overdue", "warning", {"item": work.item.id, "prediction_id": work.prediction_id})
     ]
-    if board.overdue_count >= min(board.policy.concurrency, board.brakes.cap):
+    if board.running_count <= board.overdue_count and board.slots_free(now) < 1:
         remedy = "Nothing is lost; run the same command again later, or raise `[polling] timeout`."
         commands += end(board, Unavailable("every prediction in flight is past its timeout", remedy=remedy))
     return commands

@@ -1,10 +1,20 @@
 """The answer to a survey: what the list shows of everything in flight."""
 
 from batchup.core.board import Board
-from batchup.core.messages import Command, Problem, Seen, Surveyed
+from batchup.core.messages import Command, Note
 from batchup.core.reactions import hearing, polls
 from batchup.core.reactions.ending import weigh
-from batchup.core.survey import AGREEMENTS, CHECK_EVERY, LONGEST_LAG_S, Probe, Trust, without_query
+from batchup.core.requests import Problem, Seen, Surveyed
+from batchup.core.survey import (
+    AGREEMENTS,
+    CHECK_EVERY,
+    FAILURES_BORNE,
+    FAILURES_MOST,
+    LONGEST_LAG_S,
+    Probe,
+    Trust,
+    without_query,
+)
 from batchup.core.verdicts import Verdict
 from batchup.core.work import Work
 
@@ -45,9 +55,14 @@ def _on_problem(board: Board, problem: Problem, now: float) -> list[Command]:
         return hearing.refuse(board, now, problem.failure.message)
     was_used = state.is_used
     state.failed(now)
+    if problem.failure.kind == "no_answer":
+        state.failure_count = max(state.failure_count, FAILURES_BORNE)  # it has cost enough time
+    is_left = state.failure_count >= FAILURES_MOST
+    if is_left:
+        state.leave_alone(now)
     if was_used and not state.is_used:
         hearing.rely(board, now)
-    return []
+    return [Note("list_left", fields={"why": problem.failure.message})] if is_left else []
 
 
 def _judge(board: Board, probe: Probe, rows: dict[str, Seen], now: float) -> list[Command]:
@@ -63,10 +78,11 @@ def _judge(board: Board, probe: Probe, rows: dict[str, Seen], now: float) -> lis
     state.probe = None
     if row.failure is not None or (row.urls and without_query(row.urls) != probe.urls):
         return hearing.refuse(board, now, "it shows another end than the prediction does")
-    state.agreed_count += 1
-    state.has_output = bool(row.urls)
-    state.lag_s = max(state.lag_s, (state.missed_s + late_s) / 2 if state.missed_s else 0.0)
-    state.missed_s = 0.0
+    state.has_output, state.has_cost = bool(row.urls), row.cost_usd == probe.cost_usd
+    state.checked_kinds.add(probe.item_kind)
+    shown_s = (state.missed_s + late_s) / 2 if state.missed_s else 0.0
+    state.lag_s = max(shown_s, state.lag_s if state.agreed_count else 0.0)
+    state.agreed_count, state.missed_s = state.agreed_count + 1, 0.0
     if state.agreed_count == AGREEMENTS:
         state.trust = Trust.PROVED
     return hearing.weigh_worth(board, now)
@@ -84,7 +100,7 @@ def _take_in(board: Board, rows: dict[str, Seen], now: float) -> list[Command]:
         elif row.has_settled:
             commands += _on_settled(board, work, row, now)
         else:
-            work.is_heard = True
+            work.is_heard = board.survey.is_used
             work.listed_at = now - board.survey.lag_s
             board.watch.plan(work, now)
     return commands + hearing.weigh_worth(board, now)
@@ -94,13 +110,23 @@ def _on_settled(board: Board, work: Work, row: Seen, now: float) -> list[Command
     """A row says that a prediction has settled: enough, where it carries the output; else worth a poll."""
     state = board.survey
     state.settled_count += 1
-    state.has_output = bool(row.urls) or row.failure is not None
+    if row.failure is None:
+        state.has_output = bool(row.urls)
     if hearing.is_telling(work, row, now):
         state.lagged(state.answered_at - hearing.ended_at(work, row, now))
-    is_enough = row.failure is None and row.urls and row.cost_usd is not None
-    if not is_enough or work.is_open or state.settled_count % CHECK_EVERY == 1:
-        work.listed = without_query(row.urls)
+    if not _is_enough(board, work, row):
+        work.listed, work.listed_cost_usd = without_query(row.urls), row.cost_usd
         work.notified_at = now
         board.watch.at(work, now)
         return []
     return polls.on_seen(board, work, row, now)
+
+
+def _is_enough(board: Board, work: Work, row: Seen) -> bool:
+    """Tell whether a row settles its item; one in so many, and the first of each kind, is left to a poll."""
+    state = board.survey
+    if row.failure is not None or not row.urls or row.cost_usd is None:
+        return False
+    if work.is_open or not state.has_cost or board.policy.max_spend is not None:
+        return False
+    return work.item_kind in state.checked_kinds and state.settled_count % CHECK_EVERY != 1

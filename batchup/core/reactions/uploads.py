@@ -2,17 +2,10 @@
 
 from batchup.core.board import Board, Upload
 from batchup.core.items import Failure
-from batchup.core.messages import (
-    Command,
-    Presign,
-    Presigned,
-    Problem,
-    Put,
-    Uploaded,
-    UploadFailed,
-)
+from batchup.core.messages import Command, Put, Uploaded, UploadFailed
 from batchup.core.reactions import queue
 from batchup.core.reactions.ending import fail, weigh
+from batchup.core.requests import Presign, Presigned, Problem
 from batchup.core.retry import backoff_s
 from batchup.core.verdicts import Verdict
 

@@ -1,0 +1,79 @@
+"""Single values of the service's JSON and headers, read with suspicion."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from batchup.core.items import Json
+
+SAFE_ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
+"""What an id of the service may be: nothing that walks an address."""
+
+_LATEST = 253_402_300_799.0  # the last second of the year 9999
+
+
+class SenselessError(Exception):
+    """A good status with a body that cannot be what it claims."""
+
+
+def decode(body: bytes) -> Json:
+    """Decode JSON; SenselessError for what is none."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise SenselessError("not JSON") from None
+
+
+def json_object(value: Json) -> Mapping[str, Json]:
+    """Return a JSON object as it is; SenselessError for anything else."""
+    if not isinstance(value, dict):
+        raise SenselessError("not an object")
+    return value
+
+
+def id_in(body: Json, *keys: str) -> str:
+    """Return the first id there is under one of these keys; SenselessError if none is usable."""
+    record = json_object(body)
+    found = next((record[key] for key in keys if record.get(key)), None)
+    if not isinstance(found, str) or not SAFE_ID.fullmatch(found):
+        raise SenselessError("no usable id")
+    return found
+
+
+def number_in(value: Json) -> float | None:
+    """Return a number that a duration or a cost can be; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+        return None
+    return float(value)
+
+
+def instant_in(value: Json) -> float | None:
+    """Read an instant as Unix seconds, UTC where it names no offset; None for anything else."""
+    if not isinstance(value, str):
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def http_date(text: str) -> float | None:
+    """Read an HTTP date as Unix seconds; None for anything else."""
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def rfc3339(at: float) -> str:
+    """Write Unix seconds as the service reads them."""
+    return (
+        datetime.fromtimestamp(min(max(at, 0.0), _LATEST), UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
