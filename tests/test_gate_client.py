@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from core.parts import untraced
 from simulator.bench import bench
 
 from batchup.core.verdicts import Kind
@@ -103,7 +104,7 @@ def test_twenty_thousand_requests(tmp_path: Path, slow_s: float) -> None:
         assert 0.6 * REQUESTS / 2 < sender.answer_count < REQUESTS / 2
         assert mean > 40
 
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+    with untraced(), asyncio.Runner(loop_factory=JumpingLoop) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, JumpingLoop)
         runner.run(run(loop))

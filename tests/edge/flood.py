@@ -14,6 +14,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from core.parts import untraced
+
 from batchup.edge.ledger import Ledger
 from batchup.edge.limits import Gate, Lease, hold_s
 from batchup.settings.units import Rate
@@ -193,7 +195,7 @@ class Flood:
 
 def flooded(flood: Callable[[HandLoop], Flood]) -> Flood:
     """Run a flood on a loop of its own."""
-    with asyncio.Runner(loop_factory=HandLoop) as runner:
+    with untraced(), asyncio.Runner(loop_factory=HandLoop) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, HandLoop)
         return runner.run(flood(loop).flood())

@@ -153,7 +153,7 @@ def test_the_next_permit_is_foretold() -> None:
 
 
 def test_a_large_burst_is_foretold_in_steps() -> None:
-    """With many permits free, one more is no news: it is foretold when there is a sixth of all more."""
+    """From two free permits on, one more is no news: it is foretold when there is a sixth of all more."""
 
     async def go(loop: HandLoop) -> None:
         rate = Rate(600, 60.0)
@@ -163,7 +163,10 @@ def test_a_large_burst_is_foretold_in_steps() -> None:
         assert gate.next_at(0.0) == pytest.approx(0.1, abs=0.001)
         loop.at = 0.1001
         assert gate.free(loop.at) == 1
-        assert gate.next_at(loop.at) == pytest.approx(1.1, abs=0.001)
+        assert gate.next_at(loop.at) == pytest.approx(0.2, abs=0.001)
+        loop.at = 0.2001
+        assert gate.free(loop.at) == 2
+        assert gate.next_at(loop.at) == pytest.approx(1.2, abs=0.001)
 
     on_hand(go)
 
