@@ -52,6 +52,22 @@ def test_fifty_thousand_items_are_foreseen_in_seconds(tmp_path: Path) -> None:
     assert "not known before a prediction has settled" in check(job).out
 
 
+@pytest.mark.parametrize("night", ["0s", "soon"])
+def test_a_night_is_a_length(tmp_path: Path, night: str) -> None:
+    """A night of nothing, or of no length, is wrong usage."""
+    done = check(simulated(tmp_path), "--night", night)
+    assert done.code == 2
+    assert "Traceback" not in done.err
+
+
+def test_caps_and_webhooks_are_said(tmp_path: Path) -> None:
+    """A cap on money that comes before the end is named, and webhooks are not counted on."""
+    more = '[limits]\nmax_spend = 0.02\n[webhook]\nlisten = "127.0.0.1:0"\n'
+    out = check(simulated(tmp_path, more=more)).out
+    assert "max_spend: 0.02 USD are reached before the end" in out
+    assert "webhooks: not counted on" in out
+
+
 def test_what_is_saved_is_not_foreseen_again(tmp_path: Path) -> None:
     """After a part of the manifest the rest is foreseen, with what that part has cost and taught."""
     job = simulated(tmp_path)

@@ -29,6 +29,7 @@ SHOWN = 20
     "--night",
     type=Length(),
     default="5h",
+    callback=lambda _, __, value: _positive(value),
     show_default=True,
     help="How long one run may last, for the forecast's number of nights.",
 )
@@ -50,6 +51,12 @@ def command(
         lacks_key = _lacks_key(loaded)
         _show(loaded, outlook, night, as_json=as_json)
     sys.exit(3 if outlook.rejects or lacks_key else 0)
+
+
+def _positive(night_s: float) -> float:
+    if night_s <= 0:
+        raise click.BadParameter("a night is longer than nothing: write 5h, 30min or the like")
+    return night_s
 
 
 def _look(job: Job, *, forecast: bool) -> "Outlook":

@@ -32,6 +32,8 @@ def lines(job: Job, outlook: Outlook, night_s: float) -> Iterator[str]:
     if job.limits.max_spend is not None and (_cost_usd(outlook) or 0.0) > job.limits.max_spend:
         yield f"max_spend: {job.limits.max_spend:g} USD are reached before the end"
     yield _durations(job, seen)
+    if job.webhook is not None:
+        yield "webhooks: not counted on; with them it takes about one poll an item"
 
 
 def as_json_line(job: Job, outlook: Outlook, night_s: float) -> str:

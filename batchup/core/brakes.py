@@ -14,6 +14,7 @@ from batchup.core.verdicts import Verdict
 CAP_SILENCE_S = 90.0  # without creates after the service named its cap; shorter keeps its gate shut
 GROWTH_COUNT = 10  # accepted creates after which a shrunken cap grows by one; a small one after fewer
 BREAKER_COUNT = 3  # creates in a row whose answer is unknown
+SILENT_S = 10.0  # nothing but failures for this long is worth a word
 PATIENCE_S = 1800.0  # nothing but failures for this long ends the run
 SENSELESS_COUNT = 10  # answers in a row
 _SIGNS_OF_LIFE = (Verdict.PERMANENT, Verdict.GONE, Verdict.NO_CREDIT)  # not a good answer, but a clear one
@@ -41,6 +42,7 @@ class Brakes:
     failing_since: float | None = None  # nothing has worked since then
     creates_failing_since: float | None = None  # creates were tried since then, and none was accepted
     reason: str | None = None
+    last_words: str | None = None  # of the last bad answer that holds no create back by itself
 
     def __post_init__(self) -> None:
         self.cap = self.concurrency
@@ -52,12 +54,15 @@ class Brakes:
         return max(now, self.resume_at, self.creates_resume_at)
 
     def why(self, now: float) -> str | None:
-        """Say in words why nothing is being created now, if so."""
-        return self.reason if self.creates_from(now) > now else None
+        """Say in words why nothing is being created now, or why nothing has worked for a while, if so."""
+        if self.creates_from(now) > now:
+            return self.reason
+        is_long = self.failing_since is not None and now - self.failing_since >= SILENT_S
+        return f"nothing has worked lately: {self.last_words}" if is_long and self.last_words else None
 
     def worked(self) -> None:
         """The service gave a good answer: an open breaker closes."""
-        self.failing_since = None
+        self.failing_since = self.last_words = None
         self.failure_count = self.senseless_count = 0
         if self.doubt_count >= BREAKER_COUNT:
             self.doubt_count = 0
@@ -93,6 +98,8 @@ class Brakes:
             self.failing_since = _earlier(self.failing_since, now)
         if problem.verdict in _NOT_ACCEPTED:
             self.creates_failing_since = _earlier(self.creates_failing_since, now)
+        if problem.verdict is Verdict.REPEAT:
+            self.last_words = problem.failure.message
         self.failure_count += 1
         self.senseless_count = self.senseless_count + 1 if problem.is_senseless else 0
         match problem.verdict:

@@ -71,8 +71,11 @@ def predictions_per_s(board: Board) -> float:
 
 
 def is_survey_worth_it(board: Board, lag_s: float) -> bool:
-    """Tell whether surveys of a list so late allow more predictions a second than polls do."""
-    return _survey_pace(board, lag_s)[0] > predictions_per_s(board)
+    """Tell whether surveys of a list so late allow more predictions a second than polls do.
+
+    Beside webhooks that come they never do.
+    """
+    return not board.hooks.share and _survey_pace(board, lag_s)[0] > predictions_per_s(board)
 
 
 def _survey_pace(board: Board, lag_s: float) -> tuple[float, float]:

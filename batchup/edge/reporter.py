@@ -35,8 +35,10 @@ _SAID: Final = {
     "unknown_status": '{item}: the service says "{word}", a status it does not document; taken as running',
     "absent": "{item}: was never created; it is sent again",
     "sharing": "live runs with the same key: {runs}; they share its limits",
+    "sharing_ended": "no other run shares the limits any more",
     "found": "{item}: was created after all; found in the service's list",
     "limits_changed": "limits from now on: {concurrency} at a time, {rate}",
+    "limits_later": "{names} in the job file: from the next run on; this one goes on as it began",
     "limits_not_read": "the limits stay as they are, the job file cannot be read: {why}",
     "not_recorded": "{item}: bought as {prediction_id}, which could not be written down; the next run looks",
 }

@@ -17,6 +17,7 @@ from batchup.job import Job, Limits
 from batchup.settings.units import UNLIMITED, Rate
 
 LOOK_EVERY: Final = 2  # beats
+_PERIODS: Final = {1.0: "s", 60.0: "min", 3600.0: "h"}
 _TAKEN_UP: Final = ("concurrency", "rate")
 
 
@@ -70,7 +71,8 @@ class Tuner:
         run_count = 1 if sharing is None else 1 + len(sharing.others.demands)
         if run_count != self._run_count:
             self._run_count = run_count
-            self.pool.observer.note(Note("sharing", "info", {"runs": run_count}))
+            note = Note("sharing", "info", {"runs": run_count}) if run_count > 1 else Note("sharing_ended")
+            self.pool.observer.note(note)
 
     async def look_at_file(self) -> None:
         """Take up the limits of the job file, if it was changed; one that cannot be read changes nothing."""
@@ -98,6 +100,7 @@ class Tuner:
         left = [name for name, value in asdict(was).items() if value != new[name] and name not in _TAKEN_UP]
         if left:
             fields["from_the_next_run_on"] = left
+            self.pool.observer.note(Note("limits_later", "warning", {"names": ", ".join(left)}))
         self.pool.observer.note(Note("limits_changed", "info", fields))
 
     async def _change_rate(self, rate: Rate | None) -> None:
@@ -118,4 +121,6 @@ class Tuner:
 
 
 def _words(rate: Rate | None) -> str:
-    return UNLIMITED if rate is None else f"{rate.count}/{rate.period_s:g}s"
+    if rate is None:
+        return UNLIMITED
+    return f"{rate.count}/{_PERIODS.get(rate.period_s) or f'{rate.period_s:g}s'}"

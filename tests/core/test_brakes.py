@@ -192,3 +192,12 @@ def test_ten_senseless_answers_in_a_row_are_nonsense() -> None:
     assert made.is_nonsense()
     made.failed(problem(Verdict.REPEAT), 100.0, RNG)
     assert not made.is_nonsense()
+
+
+def test_what_does_not_work_for_a_while_is_said() -> None:
+    """Requests that hold no create back, failing for long, are no less worth a word."""
+    made = brakes(Verdict.REPEAT)
+    assert made.why(105.0) is None
+    assert made.why(115.0) == "nothing has worked lately: words"
+    made.worked()
+    assert made.why(120.0) is None

@@ -77,7 +77,7 @@ async def test_other_limits_are_taken_up(tmp_path: Path) -> None:
     """Slots and rate of the file go to the core, the gate and the display, and it is said once."""
     async with tuned(tmp_path) as it:
         said = fields(await it.change('concurrency = 4\nrate = "600/min"'))
-        assert said == {"event": "limits_changed", "concurrency": 4, "rate": "600/60s"}
+        assert said == {"event": "limits_changed", "concurrency": 4, "rate": "600/min"}
         policy, gate = it.pool.batch.board.policy, it.pool.tools.gate
         assert (policy.concurrency, policy.requests_per_s, policy.burst) == (4, 10.0, 60)
         assert (gate.burst, it.tuner.reporter.rate) == (60, Rate(600, 60.0))
@@ -103,7 +103,9 @@ async def test_a_rate_may_go_and_come(tmp_path: Path) -> None:
 async def test_what_is_not_taken_up_is_said(tmp_path: Path) -> None:
     """Money, attempts and open creates are the next run's."""
     async with tuned(tmp_path) as it:
-        said = fields(await it.change("max_spend = 5.0\nmax_attempts = 9"))
+        later, *now = await it.change("max_spend = 5.0\nmax_attempts = 9")
+        assert (later.event, later.fields["names"]) == ("limits_later", "max_attempts, max_spend")
+        said = fields(now)
         assert said["from_the_next_run_on"] == ["max_attempts", "max_spend"]
         assert it.pool.batch.board.policy.max_spend is None
 
