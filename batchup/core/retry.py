@@ -1,8 +1,9 @@
 """Again when, or never: waits, and the budget that retries share.
 
-Waits are full jitter (uniform between nothing and a doubling bound) and hold no slot. The budget is the
-one of AWS's standard mode: 100 tokens, 14 a transient failure, 5 a throttle, one back for each success;
-while it is empty a retry waits for it to refill, so that a sick service is not hammered.
+Waits are full jitter (uniform between a little and a doubling bound) and hold no slot. The budget is the one
+of AWS's standard mode: 100 tokens, 14 a transient failure, 5 a throttle, one back for each success; while it
+is empty a retry waits for it to refill, so that a sick service is not hammered. The debt is bounded by what
+a minute refills: when the service is well again, everything that waits is tried within that minute.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ BUDGET_FULL = 100.0
 COST_TRANSIENT = 14.0
 COST_THROTTLE = 5.0
 REFILL_PER_S = 0.5  # so that a budget without successes refills in about three minutes
+DEEPEST = -LONGEST_S * REFILL_PER_S
 
 
 def backoff_s(
@@ -32,10 +34,14 @@ class Budget:
     at: float = 0.0
 
     def take(self, cost: float, now: float) -> float:
-        """Take `cost` tokens, into debt if need be; return the seconds until the debt is refilled."""
+        """Take `cost` tokens, into debt if need be; return the seconds until it is refilled, 60 at most."""
         self._refill(now)
-        self.level -= cost
+        self.level = max(DEEPEST, self.level - cost)
         return max(0.0, -self.level / REFILL_PER_S)
+
+    def retry_s(self, failure_count: int, now: float, rng: Random) -> float:
+        """Take a transient failure's share; return its backoff, or the refill's wait where that is longer."""
+        return max(self.take(COST_TRANSIENT, now), backoff_s(failure_count, rng))
 
     def give(self, now: float) -> None:
         """Put one token back: something worked."""

@@ -15,6 +15,7 @@ import anyio.to_thread
 from yarl import URL
 
 from batchup.core.items import Failure
+from batchup.core.verdicts import Kind, Verdict, verdict
 from batchup.edge.files import disk_problems
 from batchup.edge.guard import PrivateAddress, may_be_public, public_socket
 from batchup.edge.proxy import proxy_for
@@ -23,8 +24,6 @@ _CHUNK = 1 << 18
 _MAX_REDIRECTS = 5
 _DISK_THREADS = 4
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_GONE = frozenset({403, 404, 410})
-_AGAIN = frozenset({408, 425, 429})
 _ALLOW = "set [output] allow_private = true to allow it"
 
 
@@ -96,7 +95,7 @@ class Downloader:
                     return await self._receive(response, target, max_bytes)
                 url = url.join(parse_url(response.headers.get("Location", ""), relative=True))
                 parse_url(str(url))
-        raise _problem("redirects", f"more than {_MAX_REDIRECTS} redirects")
+        raise _problem("redirects", "senseless", f"more than {_MAX_REDIRECTS} redirects")
 
     def _route(self, url: URL) -> tuple[aiohttp.ClientSession, str | None]:
         host = url.host or ""
@@ -112,10 +111,10 @@ class Downloader:
         with _Sink(target) as sink:
             async for chunk in response.content.iter_chunked(_CHUNK):
                 if sink.size + len(chunk) > max_bytes:
-                    raise _problem("too_large", f"more than {max_bytes} bytes")
+                    raise _problem("too_large", "too_large", f"more than {max_bytes} bytes")
                 await anyio.to_thread.run_sync(sink.write, chunk, limiter=self._threads)
         if declared is not None and declared != sink.size:
-            raise _problem("truncated", f"{sink.size} bytes of {declared} came", retryable=True)
+            raise _problem("truncated", "short", f"{sink.size} bytes of {declared} came")
         return Fetched(sink.size, sink.sha256)
 
 
@@ -162,7 +161,7 @@ def parse_url(text: str, *, relative: bool = False) -> URL:
             return url
     except ValueError:
         pass
-    raise _problem("bad_url", f"not an address on the web: {bare_url(text)!r}")
+    raise _problem("bad_url", "senseless", f"not an address on the web: {bare_url(text)!r}")
 
 
 def bare_url(text: str) -> str:
@@ -178,15 +177,13 @@ def bare_url(text: str) -> str:
 def _check_answer(response: aiohttp.ClientResponse, max_bytes: int) -> None:
     status = response.status
     if status != HTTPStatus.OK:
-        retryable = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _AGAIN
-        raise _problem(
-            "http", f"answered {status}", code=str(status), retryable=retryable, gone=status in _GONE
-        )
+        raise _problem("http", str(status), f"answered {status}", code=str(status))
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     if encoding != "identity":
-        raise _problem("encoded", f"sent compressed ({encoding[:20]!r}) though not asked to", retryable=True)
+        raise _problem("encoded", "encoded", f"sent compressed ({encoding[:20]!r}) though not asked to")
     if (response.content_length or 0) > max_bytes:
-        raise _problem("too_large", f"{response.content_length} bytes, more than {max_bytes}")
+        size = f"{response.content_length} bytes, more than {max_bytes}"
+        raise _problem("too_large", "too_large", size)
 
 
 @contextlib.contextmanager
@@ -198,23 +195,23 @@ def _network_problems() -> Iterator[None]:
         if isinstance(error.os_error, PrivateAddress):
             raise _private(error.host) from None
         words = error.os_error.strerror or type(error.os_error).__name__
-        raise _problem("connect", f"no connection to {error.host}: {words}", retryable=True) from None
+        raise _problem("connect", "unsent", f"no connection to {error.host}: {words}") from None
     except TimeoutError:
-        raise _problem("timeout", "took too long, or stalled", retryable=True) from None
+        raise _problem("timeout", "lost", "took too long, or stalled") from None
     except aiohttp.ClientPayloadError:
-        raise _problem("truncated", "the answer was cut off", retryable=True) from None
+        raise _problem("truncated", "short", "the answer was cut off") from None
     except ValueError:  # aiohttp's InvalidURL, and the UnicodeError of a name that no host can have
-        raise _problem("bad_url", "not an address on the web") from None
+        raise _problem("bad_url", "senseless", "not an address on the web") from None
     except (aiohttp.ClientError, OSError) as error:
-        raise _problem("connect", f"the connection failed: {type(error).__name__}", retryable=True) from None
+        raise _problem("connect", "lost", f"the connection failed: {type(error).__name__}") from None
 
 
 def _private(host: str) -> DownloadProblem:
-    return _problem("private_address", f"{host} is a loopback or private address; {_ALLOW}")
+    return _problem("private_address", "not_allowed", f"{host} is a loopback or private address; {_ALLOW}")
 
 
-def _problem(
-    kind: str, message: str, *, code: str | None = None, retryable: bool = False, gone: bool = False
-) -> DownloadProblem:
-    failure = Failure(kind=kind, message=f"download: {message}", code=code, retryable=retryable)
-    return DownloadProblem(failure, is_gone=gone)
+def _problem(kind: str, condition: str, message: str, *, code: str | None = None) -> DownloadProblem:
+    """Describe what went wrong; the table of errors says what it means."""
+    found = verdict(Kind.DOWNLOAD, condition)
+    failure = Failure(kind, f"download: {message}", code, retryable=found is Verdict.REPEAT)
+    return DownloadProblem(failure, is_gone=found is Verdict.GONE)

@@ -1,0 +1,77 @@
+"""Taking what is secret by its shape out of words and values: signed addresses, keys, headers with them.
+
+Nothing is kept, told or logged but through here. What was sent is recognised later by its hashes alone, and
+an item that is created again takes its input from the manifest: no stored value has to open anything.
+"""
+
+import re
+from typing import Final
+
+from batchup.core.items import Json
+
+MASK: Final = "***"
+"""What stands where a secret stood."""
+
+# A backslash and what it escapes go together, so that what is cut out of JSON leaves JSON behind.
+_QUERY: Final = r"""(?:[^\s"\\]|\\\\|\\/|\\u[0-9a-fA-F]{4})+"""
+_HEADERS: Final = "(?:x-api-key|x-webhook-secret|authorization|cookie)"
+SHAPES: Final = (
+    # https://user:password@host
+    (re.compile(r"(://)[^\s/?#\"'\\@]+@"), rf"\1{MASK}@"),
+    # https://host/path?signature=...
+    (re.compile(rf"""(://[^\s"\\?#]*[?#]){_QUERY}"""), rf"\1{MASK}"),
+    # X-API-Key: ...
+    (re.compile(rf"""({_HEADERS}\s*[:=,]\s*)[^\s"'\\][^"'\\]*""", re.IGNORECASE), rf"\1{MASK}"),
+    # "authorization": "Bearer ...", {'X-API-Key': '...'}, (b'Cookie', b'...'), "authorization": ["..."]
+    (
+        re.compile(rf"""({_HEADERS}\\*["']\s*[:=,]\s*[\[(]?b?\\*["'])[^"'\\]+""", re.IGNORECASE),
+        rf"\1{MASK}",
+    ),
+    # ...&X-Amz-Signature=... where the address was cut
+    (re.compile(r"""\b((?:x-(?:amz|goog)-[a-z-]+|signature)=)[^\s"'\\&]+""", re.IGNORECASE), rf"\1{MASK}"),
+    # the service's keys
+    (re.compile(r"\bsmk_[A-Za-z0-9_-]+"), MASK),
+)
+"""What looks secret, and what is put in its place; in this order."""
+
+_SIGNING: Final = re.compile(
+    r"""[?&#;](?:x-(?:amz|goog)-[a-z-]+|(?:[a-z0-9]+[-_])*(?:signature|token|secret|password)|sig|sign|hmac
+    |hdnts|key-pair-id|policy|awsaccesskeyid|googleaccessid|auth|authorization|(?:api|access|subscription)?[-_]?key
+    )=""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_ADDRESS: Final = re.compile(r"""([a-z][a-z0-9+.-]*://)([^\s"'<>]+)""", re.IGNORECASE)
+_USER: Final = re.compile(r"[^/?#]*@")
+
+
+def plain_words(text: str) -> str:
+    """Return somebody's words without what looks secret in them: every address loses its query."""
+    for pattern, replacement in SHAPES:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def is_signed(address: str) -> bool:
+    """Tell whether an address looks as if it opened something by itself: signed, or with a password in it."""
+    return plain_address(address) != address
+
+
+def plain_address(text: str) -> str:
+    """Return text in which an address that looks signed has lost its query, and any one its user."""
+    return _ADDRESS.sub(_plain, text) if "://" in text else text
+
+
+def plain_value(value: Json) -> Json:
+    """Return a JSON value, such as an item's input, with signed addresses cut down in all its strings."""
+    if isinstance(value, str):
+        return plain_address(value)
+    if isinstance(value, dict):
+        return {plain_address(name): plain_value(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_value(inner) for inner in value]
+    return value
+
+
+def _plain(found: re.Match[str]) -> str:
+    rest = _USER.sub("", found[2], count=1) if _USER.match(found[2]) else found[2]
+    return found[1] + (re.split(r"[?#]", rest, maxsplit=1)[0] if _SIGNING.search(rest) else rest)
