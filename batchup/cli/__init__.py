@@ -12,10 +12,13 @@ class LazyCommands(click.Group):
     """Knows its subcommands by name and first line, and imports the one that is asked for."""
 
     known: ClassVar[dict[str, str]] = {
+        "audit": "Name every prediction that was paid for and not claimed, by the service's list.",
         "check": "Validate a job and its manifest, and say what a run would do.",
+        "resolve": "Decide about creates of which nobody knows whether they were accepted.",
         "plot": "Draw the pace of a run: requests, slots, how late ends were found.",
         "run": "Run a job; the same command again continues it.",
         "simulate": "Run the service's simulator, stand-alone.",
+        "verify": "Hash every saved picture again, and fetch anew what is missing or wrong.",
         "status": "Say how a job stands, running or not.",
     }
 
@@ -48,3 +51,6 @@ def main() -> None:
     A run may be stopped, killed or cut off at any moment: the same command continues it, and buys nothing
     twice. Try it without a key: `batchup run jobs/demo.toml`.
     """
+    from batchup.edge.handles import keep_standard_handles  # noqa: PLC0415 -h stays quick
+
+    keep_standard_handles()

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
+SHORTEST_S = 0.1  # a stretch that is not divided any more
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -21,6 +23,13 @@ class Window:
         """Tell whether the two have an instant in common."""
         return self.from_at <= other.to_at and other.from_at <= self.to_at
 
+    def halves(self) -> tuple[Self, Self] | None:
+        """Return its two halves, which share an instant; None where it is too short to be divided."""
+        middle_at = round((self.from_at + self.to_at) / 2, 3)
+        if self.to_at - self.from_at < SHORTEST_S:
+            return None
+        return type(self)(self.from_at, middle_at), type(self)(middle_at, self.to_at)
+
     def joined(self, others: Iterable[Self]) -> Self:
         """Return the stretch from the earliest to the latest of all of them."""
         every = [self, *others]
@@ -32,7 +41,9 @@ class Listing:
     """One walk and what it met. Instants are of the run's clock."""
 
     started_at: float | None = None  # while one is under way
-    window: Window | None = None  # of the walk under way: the same for all of its pages
+    window: Window | None = None  # what is being read: the same for all of its pages
+    unread: list[Window] = field(default_factory=list)  # the other halves, where it was divided
+    is_split: bool = False
     sought: frozenset[str] = frozenset()  # the items that this walk can say something of
     offset: int = 0
     is_page_open: bool = False

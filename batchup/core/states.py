@@ -41,6 +41,16 @@ class Move(Enum):
     FAIL = "fail"  # refused or settled badly, for good
     SAVE = "save"  # bytes checked, renamed, synced
     RERUN = "rerun"  # wanted again
+    ABANDON = "abandon"  # given up by a person, whatever becomes of its prediction
+    LOSE = "lose"  # its file is gone from the disk, and from the service
+
+
+class Fate(Enum):
+    """What was decided of a create that has no id. The values are what the checkpoint stores."""
+
+    ABSENT = "absent"  # looked for and not there, or a person said so
+    WRITTEN_OFF = "written_off"  # sent again although it may have been accepted
+    ABANDONED = "abandoned"  # perhaps accepted, and given up by a person
 
 
 _TOLD = frozenset({State.SAVED, State.FAILED, State.HELD, State.IN_DOUBT})
@@ -59,15 +69,19 @@ TRANSITIONS: dict[tuple[State, Move], State] = {
     (S.IN_DOUBT, M.FIND): S.IN_FLIGHT,
     (S.IN_DOUBT, M.CLEAR): S.READY,
     (S.IN_DOUBT, M.HOLD): S.HELD,
-    (S.HELD, M.DOUBT): S.IN_DOUBT,  # a later run may be able to tell
+    (S.IN_DOUBT, M.ABANDON): S.FAILED,
+    (S.HELD, M.DOUBT): S.IN_DOUBT,  # a later run may be able to tell, or a person
     (S.IN_FLIGHT, M.SUCCEED): S.SUCCEEDED,
     (S.IN_FLIGHT, M.BACK_OFF): S.BACKING_OFF,
     (S.IN_FLIGHT, M.FAIL): S.FAILED,
+    (S.IN_FLIGHT, M.ABANDON): S.FAILED,
     (S.SUCCEEDED, M.SUCCEED): S.SUCCEEDED,  # a fresh address for its output
     (S.SUCCEEDED, M.FAIL): S.FAILED,  # the output has expired
     (S.SUCCEEDED, M.SAVE): S.SAVED,
     (S.FAILED, M.RERUN): S.READY,
     (S.SAVED, M.RERUN): S.READY,
+    (S.SAVED, M.SAVE): S.SAVED,  # its file was fetched again
+    (S.SAVED, M.LOSE): S.FAILED,
 }
 
 MAY_BE_RUNNING = frozenset({S.SUBMITTING, S.IN_DOUBT, S.HELD, S.IN_FLIGHT})

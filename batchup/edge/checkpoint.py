@@ -6,7 +6,8 @@ seconds of the run's clock in the core; they are turned here.
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,15 +16,23 @@ import msgspec
 from batchup.core.calendar import Calendar
 from batchup.core.items import Failure, Item, Json
 from batchup.core.messages import ItemRestored, Keep, KeepSightings, KeepUpload
+from batchup.core.redaction import plain_value, plain_words
 from batchup.core.resume import Remembered
-from batchup.core.states import MAY_BE_RUNNING, UNSETTLED, State
-from batchup.edge.schema import APPLICATION_ID, SCHEMA, VERSION
-from batchup.errors import DataProblem, DiskProblem, InternalProblem
+from batchup.core.states import MAY_BE_RUNNING, UNSETTLED, Fate, State
+from batchup.edge.database import PUT_BACK, open_database, problems
+from batchup.edge.schema import SEAL, is_whole
+from batchup.errors import DataProblem, InternalProblem
 
 _INSTANTS = ("sent_at", "created_at", "settled_at", "saved_at")
 _PLAIN = ("attempt", "prediction_id", "cost_usd", "predict_time_s")
 _MANY = 500  # ids in one look-up
+_RESTORED = (
+    "SELECT i.id, i.fingerprint, i.state, i.attempt, i.hashes, i.sent_at, i.prediction_id, i.urls,"  # noqa: S608 names are ours
+    f" i.cost_usd, i.service_offset, i.failure, d.input, i.input, {is_whole('i')}"
+    " FROM items i JOIN defaults d ON d.n = i.defaults "
+)
 
+GIVEN_UP = "given_up:"  # and an id, among the facts: when a prediction was sent that may run on after all
 _SIGHTINGS = "sightings"  # of durations, among the facts
 _RESET = "settled_at = NULL, saved_at = NULL, prediction_id = NULL, created_at = NULL, urls = NULL"
 
@@ -35,10 +44,8 @@ class Checkpoint:
         self._path = path
         self._calendar = calendar
         self._job_input = defaults
+        self.db: sqlite3.Connection = open_database(path)
         with self.problems():
-            # One at a time: the loop's thread, and once the run is over the one that writes the results.
-            self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._open()
             self._defaults = self._defaults_number(defaults)
 
     def __enter__(self) -> Self:
@@ -79,10 +86,12 @@ class Checkpoint:
                 raise InternalProblem(
                     f"{keep.item.id} is {keep.was.value} and the checkpoint does not know it"
                 )
-            self._insert(keep, columns)
+            self._seal(self._insert(keep, columns))
             return
         if keep.becomes is State.SUBMITTING:
             self._archive(number)
+        if "fate" in keep.changes:
+            self._decide(number, keep.changes["fate"])
         names = ", ".join(f"{name} = ?" for name in columns)
         done = self.db.execute(
             f"UPDATE items SET {names}, reported = CASE reported WHEN 0 THEN 0 ELSE 2 END"  # noqa: S608 names are ours
@@ -91,28 +100,43 @@ class Checkpoint:
         )
         if done.rowcount != 1:
             raise InternalProblem(f"{keep.item.id} was not {keep.was.value} in the checkpoint")
+        self._seal(number)
         self._keep_files(number, keep)
 
-    def _insert(self, keep: Keep, columns: Mapping[str, Any]) -> None:
+    def _seal(self, number: int) -> None:
+        """Write the row's checksum, of what is stored and not of what was meant to be."""
+        self.db.execute(f"{SEAL} WHERE n = ?", (number,))
+
+    def _insert(self, keep: Keep, columns: Mapping[str, Any]) -> int:
         twins = self.db.execute("SELECT count(*) FROM items WHERE id = ? COLLATE NOCASE", (keep.item.id,))
         row = {**self._request(keep.item), **columns, "id": keep.item.id, "twin": twins.fetchone()[0]}
         names, marks = ", ".join(row), ", ".join("?" * len(row))
-        self.db.execute(
+        done = self.db.execute(
             f"INSERT INTO items ({names}) VALUES ({marks})",  # noqa: S608 names are ours
             tuple(row.values()),
         )
+        return int(done.lastrowid or 0)
 
     def _archive(self, number: int) -> None:
         """Move the attempt that was to the earlier ones: its prediction may have cost something."""
         self.db.execute(
-            "INSERT INTO attempts SELECT n, attempt, prediction_id, created_at, settled_at, cost_usd, failure"
-            " FROM items WHERE n = ? AND prediction_id IS NOT NULL",
+            "INSERT INTO attempts SELECT n, attempt, prediction_id, created_at, settled_at, cost_usd,"
+            " failure, NULL, sent_at, service_offset, NULL FROM items"
+            " WHERE n = ? AND prediction_id IS NOT NULL",
             (number,),
         )
         self.db.execute(
             f"UPDATE items SET {_RESET}, cost_usd = NULL, predict_time_s = NULL, failure = NULL"  # noqa: S608
             " WHERE n = ?",
             (number,),
+        )
+
+    def _decide(self, number: int, fate: Fate) -> None:
+        """Keep what was sent by a create without an id: should its prediction turn up, it is recognised."""
+        self.db.execute(
+            "INSERT INTO attempts SELECT n, attempt, NULL, NULL, NULL, NULL, NULL,"
+            " hashes, sent_at, service_offset, ? FROM items WHERE n = ?",
+            (fate.value, number),
         )
 
     def _keep_files(self, number: int, keep: Keep) -> None:
@@ -143,22 +167,25 @@ class Checkpoint:
             columns["urls"] = None
         if "failure" in changes or keep.becomes in (State.SAVED, State.SUCCEEDED):
             failure: Failure | None = changes.get("failure")
-            columns["failure"] = None if failure is None else _json(failure)
+            columns["failure"] = None if failure is None else _plain(failure)
         return columns
 
     def _request(self, item: Item) -> dict[str, Any]:
         own = {k: v for k, v in item.input.items() if k not in self._job_input or self._job_input[k] != v}
         fingerprint = bytes.fromhex(item.fingerprint)
-        return {"fingerprint": fingerprint, "defaults": self._defaults, "input": _json(own)}
+        return {"fingerprint": fingerprint, "defaults": self._defaults, "input": _json(plain_value(own))}
 
     # ------------------------------------------------------------ reading
 
     def remembered(self, ids: Sequence[str]) -> dict[str, Remembered]:
         """Return what is known of these items, those that are known."""
         found = {}
-        for row in self._in(
-            "SELECT id, fingerprint, state, attempt, failure FROM items WHERE id COLLATE NOCASE IN (%s)", ids
-        ):
+        query = (
+            f"SELECT id, fingerprint, state, attempt, failure, {is_whole('items')} FROM items"  # noqa: S608
+            " WHERE id COLLATE NOCASE IN (%s)"
+        )
+        for *row, is_as_written in self._in(query, ids):
+            self.trust(row[0], is_as_written)
             item_id, fingerprint, state, attempt, failure = row
             found[item_id] = Remembered(fingerprint.hex(), State(state), attempt, _failure(failure))
         return found
@@ -166,12 +193,25 @@ class Checkpoint:
     def unsettled(self) -> list[ItemRestored]:
         """Return the items that an earlier run left unsettled, oldest first."""
         states = [state.value for state in UNSETTLED]
-        query = (
-            "SELECT i.id, i.fingerprint, i.state, i.attempt, i.hashes, i.sent_at, i.prediction_id, i.urls,"
-            " i.cost_usd, i.service_offset, d.input, i.input FROM items i JOIN defaults d ON d.n = i.defaults"
-            " WHERE i.state IN (%s) ORDER BY i.sent_at"
-        )
+        query = _RESTORED + "WHERE i.state IN (%s) ORDER BY i.sent_at"
         return [self._restored(row) for row in self._in(query, states)]
+
+    def as_they_stand(self, ids: Sequence[str]) -> dict[str, ItemRestored]:
+        """Return these items with all that is known of them, those that are known, whatever their state."""
+        rows = self._in(_RESTORED + "WHERE i.id COLLATE NOCASE IN (%s)", ids)
+        found = (self._restored(row) for row in rows)
+        return {one.item.id: one for one in found if one.item.id in set(ids)}
+
+    def written_off(self) -> list[float]:
+        """Return when the creates were sent that were given up although they may have been accepted."""
+        query = (
+            "SELECT sent_at FROM attempts WHERE fate IN (?, ?) AND sent_at IS NOT NULL"
+            " UNION ALL SELECT value FROM facts WHERE name GLOB ?"
+        )
+        values = (Fate.WRITTEN_OFF.value, Fate.ABANDONED.value, f"{GIVEN_UP}*")
+        with self.problems():
+            found = self.db.execute(query, values).fetchall()
+        return [self._calendar.from_unix(row[0]) for row in found]
 
     def known_predictions(self, ids: Sequence[str]) -> frozenset[str]:
         """Return which of these prediction ids are ours."""
@@ -223,33 +263,8 @@ class Checkpoint:
 
     # ------------------------------------------------------------ inside
 
-    def _open(self) -> None:
-        application, version = (
-            self.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-        )
-        is_new = not self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if is_new and application == 0:
-            self._create()
-        elif application != APPLICATION_ID:
-            raise DataProblem(f"{self._path} is not a checkpoint of batchup; it was left untouched.")
-        elif version > VERSION:
-            raise DataProblem(
-                f"{self._path} was written by a newer batchup (format {version}, this one knows {VERSION}).",
-                remedy="Use that version, or another output folder.",
-            )
-        self.db.execute("PRAGMA journal_mode = WAL")
-        self.db.execute("PRAGMA synchronous = FULL")
-
-    def _create(self) -> None:
-        self.db.execute("BEGIN IMMEDIATE")
-        for statement in SCHEMA.split(";\n"):
-            self.db.execute(statement)
-        self.db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        self.db.execute(f"PRAGMA user_version = {VERSION}")
-        self.db.execute("COMMIT")
-
     def _defaults_number(self, defaults: Mapping[str, Json]) -> int:
-        text = _json(defaults)
+        text = _json(plain_value(dict(defaults)))
         self.db.execute("INSERT OR IGNORE INTO defaults (input) VALUES (?)", (text,))
         return int(self.db.execute("SELECT n FROM defaults WHERE input = ?", (text,)).fetchone()[0])
 
@@ -263,40 +278,43 @@ class Checkpoint:
         for k in range(0, len(values), _MANY):
             part = values[k : k + _MANY]
             with self.problems():
-                yield from self.db.execute(query % ", ".join("?" * len(part)), tuple(part))
+                rows = self.db.execute(query % ", ".join("?" * len(part)), tuple(part)).fetchall()
+            yield from rows
 
     def _restored(self, row: Sequence[Any]) -> ItemRestored:
+        self.trust(row[0], row[-1])
         item_id, fingerprint, state, attempt, hashes, sent_at, prediction_id, urls, cost = row[:9]
-        offset, job, own = row[9:]
+        offset, failure, job, own = row[9:13]
         given = {**msgspec.json.decode(job), **msgspec.json.decode(own)}
         return ItemRestored(
             Item(item_id, 0, given, {}, fingerprint.hex()),
             State(state),
             attempt,
-            self._calendar.from_unix(sent_at),
+            self._calendar.from_unix(sent_at or 0.0),
             msgspec.json.decode(hashes) if hashes else {},
             prediction_id,
             tuple(msgspec.json.decode(urls)) if urls else (),
             cost,
             offset or 0.0,
+            _failure(failure),
         )
 
-    @contextmanager
-    def problems(self) -> Iterator[None]:
+    def trust(self, item_id: object, is_as_written: int) -> None:
+        """Raise DataProblem where a row is not as it was written: what it says may cost money."""
+        if not is_as_written:
+            raise DataProblem(f"{self._path} is damaged: its row of {item_id!r} is garbled.", remedy=PUT_BACK)
+
+    def problems(self) -> AbstractContextManager[None]:
         """Turn SQLite's errors into ours: a disk that does not take a write ends the run."""
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            name = getattr(error, "sqlite_errorname", "")
-            if name in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
-                raise DataProblem(f"{self._path} is damaged or is no checkpoint: {error}.") from error
-            if isinstance(error, sqlite3.OperationalError):
-                raise DiskProblem(f"{self._path}: {error}") from error
-            raise InternalProblem(f"{self._path}: {error}") from error
+        return problems(self._path)
 
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _plain(failure: Failure) -> str:
+    return _json(replace(failure, message=plain_words(failure.message)))
 
 
 def _failure(text: str | None) -> Failure | None:

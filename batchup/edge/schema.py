@@ -1,13 +1,29 @@
-"""The checkpoint's tables. A change to them is a new `VERSION` and a migration."""
+"""The checkpoint's tables. A change to them is a new `VERSION` and a migration in `migrations.py`."""
 
+import zlib
 from typing import Final
+
+import msgspec
 
 NAME: Final = "checkpoint.db"
 
 APPLICATION_ID: Final = 0x62617475  # "batu"
-VERSION: Final = 1
+VERSION: Final = 2
 
-SCHEMA: Final = """
+ATTEMPTS: Final = """CREATE TABLE attempts (  -- earlier ones: accepted, or decided upon without an id
+    item INTEGER NOT NULL, attempt INTEGER NOT NULL, prediction_id TEXT,
+    created_at REAL, settled_at REAL, cost_usd REAL, failure TEXT,
+    hashes TEXT, sent_at REAL, service_offset REAL,
+    fate TEXT                         -- only without an id: absent, written_off, abandoned
+)"""
+
+INDEXES: Final = """
+CREATE INDEX items_prediction ON items (prediction_id) WHERE prediction_id IS NOT NULL;
+CREATE INDEX attempts_prediction ON attempts (prediction_id) WHERE prediction_id IS NOT NULL;
+CREATE INDEX attempts_fate ON attempts (fate) WHERE fate IS NOT NULL;
+"""
+
+SCHEMA: Final = f"""
 CREATE TABLE defaults (n INTEGER PRIMARY KEY, input TEXT NOT NULL UNIQUE);
 CREATE TABLE items (
     n INTEGER PRIMARY KEY,
@@ -25,7 +41,8 @@ CREATE TABLE items (
     urls TEXT,                        -- of outputs still to be fetched; none that carries a signature
     cost_usd REAL, predict_time_s REAL,
     failure TEXT,
-    reported INTEGER NOT NULL DEFAULT 0   -- 1: as in results.jsonl, 2: there, but changed since
+    reported INTEGER NOT NULL DEFAULT 0,  -- 1: as in results.jsonl, 2: there, but changed since
+    checksum INTEGER                  -- of the columns in SEALED
 );
 CREATE UNIQUE INDEX items_id ON items (id COLLATE NOCASE, twin);
 CREATE INDEX items_unsettled ON items (state)
@@ -37,10 +54,42 @@ CREATE TABLE files (
     width INTEGER NOT NULL, height INTEGER NOT NULL, url TEXT NOT NULL,
     PRIMARY KEY (item, position)
 ) WITHOUT ROWID;
-CREATE TABLE attempts (               -- earlier ones, each a prediction that was accepted
-    item INTEGER NOT NULL, attempt INTEGER NOT NULL, prediction_id TEXT NOT NULL,
-    created_at REAL, settled_at REAL, cost_usd REAL, failure TEXT
-);
+{ATTEMPTS};
 CREATE TABLE uploads (sha256 BLOB PRIMARY KEY, url TEXT NOT NULL, expires_at REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
-"""
+{INDEXES}"""
+
+SEALED: Final = (
+    "id",
+    "twin",
+    "fingerprint",
+    "state",
+    "attempt",
+    "defaults",
+    "input",
+    "hashes",
+    "service_offset",
+    "sent_at",
+    "created_at",
+    "settled_at",
+    "saved_at",
+    "prediction_id",
+    "urls",
+    "cost_usd",
+    "predict_time_s",
+    "failure",
+)
+"""The columns of an item that decisions rest on: a row in which one of them was garbled is never believed."""
+
+SEAL: Final = f"UPDATE items SET checksum = row_checksum({', '.join(SEALED)})"  # noqa: S608 names are ours
+"""Computes the checksum of each row that it is given, from what is stored in it."""
+
+
+def is_whole(table: str) -> str:
+    """Return the SQL expression that tells whether a row of items, under this name, is as it was written."""
+    return f"{table}.checksum IS row_checksum({', '.join(f'{table}.{name}' for name in SEALED)})"
+
+
+def row_checksum(*values: object) -> int:
+    """Hash the values of a row; SQLite calls it by this name."""
+    return zlib.crc32(msgspec.msgpack.encode(values))

@@ -1,0 +1,110 @@
+"""`batchup verify JOB [--fix]`: every saved picture hashed again, and fetched anew where it is not right."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from batchup.cli.failing import problems_end_the_command
+from batchup.cli.options import DEBUG, JOB_FILE
+from batchup.cli.ticker import Ticker
+from batchup.job import Job
+
+if TYPE_CHECKING:
+    from batchup.edge.checkpoint import Checkpoint
+    from batchup.edge.repair import Repair
+
+SHOWN = 20  # of files that no item claims
+
+EPILOG = """\b
+Examples:
+  batchup verify nightly.toml
+  batchup verify nightly.toml --fix --json
+"""
+
+
+@click.command(name="verify", epilog=EPILOG)
+@JOB_FILE
+@click.option("--fix", is_flag=True, help="Download again what is missing or wrong; nothing is ever bought.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the text.")
+@DEBUG
+def command(job: Path, *, fix: bool, as_json: bool, debug: bool) -> None:
+    """Hash every saved picture of JOB again, and say which are missing, short, long or changed.
+
+    With --fix they are downloaded again, which costs nothing; what the service has no more becomes failed
+    (output_expired), and `batchup run --rerun-failed` would buy it anew. Files that no item claims are named
+    and never deleted. Exits with 3 when something is wrong (with --fix: still wrong), with 11 while JOB runs.
+    """
+    with problems_end_the_command(debug=debug):
+        is_well = _verify(Job.load(job), fix=fix, as_json=as_json)
+    sys.exit(0 if is_well else 3)
+
+
+def _verify(job: Job, *, fix: bool, as_json: bool) -> bool:
+    from batchup.edge import verify  # noqa: PLC0415 -h stays quick
+    from batchup.edge.desk import at_rest  # noqa: PLC0415 -h stays quick
+
+    folder = job.output.dir
+    with at_rest(job, "verify") as checkpoint:
+        total = verify.count_files(checkpoint)
+        ticker = Ticker("files checked", total)
+        flaws = []
+        for flaw in verify.flaws(checkpoint, folder, ticker.tick):
+            flaws.append(flaw)
+            if not as_json:
+                click.echo(f"{flaw.id}: {flaw.path}: {flaw.problem}")
+        ticker.close()
+        repairs = _fix(job, checkpoint, [flaw.id for flaw in flaws], as_json=as_json) if fix and flaws else []
+        strangers = list(verify.unclaimed(checkpoint, folder))
+    told = {"job": job.name, "files": total, "flaws": flaws, "repairs": repairs, "unclaimed": strangers}
+    if as_json:
+        click.echo(msgspec.json.encode(told).decode())
+    else:
+        _say(told, job)
+    return all(repair.result == "fixed" for repair in repairs) if repairs else not flaws
+
+
+def _fix(job: Job, checkpoint: "Checkpoint", ids: Sequence[str], *, as_json: bool) -> "list[Repair]":
+    import anyio  # noqa: PLC0415 -h stays quick
+
+    from batchup.edge import results  # noqa: PLC0415 -h stays quick
+    from batchup.edge.repair import repair  # noqa: PLC0415 -h stays quick
+
+    done: list[Repair] = []
+
+    async def mend() -> None:
+        try:
+            async for one in repair(job, checkpoint, ids):
+                done.append(one)
+                if not as_json:
+                    click.echo(f"{one.id}: {one.result}: {one.message}")
+        finally:
+            with anyio.CancelScope(shield=True):
+                await results.bring_up_to_date(checkpoint, job.output.dir)
+
+    anyio.run(mend)
+    return done
+
+
+def _say(told: dict[str, Any], job: Job) -> None:
+    strangers, count = told["unclaimed"], len(told["flaws"])
+    for path in strangers[:SHOWN]:
+        click.echo(f"{path}: no item claims it")
+    if len(strangers) > SHOWN:
+        click.echo(f"... and {len(strangers) - SHOWN} more that no item claims")
+    words = f"{job.name}: {told['files']} saved files, {count} not as they were saved"
+    results = [repair.result for repair in told["repairs"]]
+    if results:
+        counts = ((name, results.count(name)) for name in ("fixed", "expired", "later"))
+        words += f"; {', '.join(f'{number} {name}' for name, number in counts if number)}"
+    elif count:
+        words += f"; fetch them again with `batchup verify {job.path or job.name} --fix`"
+    click.echo(words)
+    if "expired" in results:
+        click.echo(
+            "what has expired is failed now, and is bought anew only by"
+            f" `batchup run {job.path or job.name} --rerun-failed`"
+        )

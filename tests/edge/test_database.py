@@ -1,0 +1,170 @@
+"""A garbled checkpoint is never believed: not at its opening, and not row by row."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchup.core.calendar import Calendar
+from batchup.core.items import Failure, Item
+from batchup.core.messages import Keep
+from batchup.core.states import Fate, State
+from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.results import outcomes
+from batchup.edge.schema import SEALED
+from batchup.errors import DataProblem
+
+S = State
+GARBLED: dict[str, Any] = {
+    "id": "b",
+    "twin": 1,
+    "fingerprint": b"\x02" * 32,
+    "state": "in_flight",
+    "attempt": 2,
+    "defaults": 2,
+    "input": '{"image":"b.png"}',
+    "hashes": '{"image":"i"}',
+    "service_offset": 0.5,
+    "sent_at": 11.0,
+    "created_at": 1.0,
+    "settled_at": 1.0,
+    "saved_at": 1.0,
+    "prediction_id": "p",
+    "urls": "[]",
+    "cost_usd": 0.01,
+    "predict_time_s": 1.0,
+    "failure": '{"kind":"a","message":"b"}',
+}
+
+
+def item(id_: str = "a") -> Item:
+    return Item(id_, 1, {"image": f"{id_}.png"}, {}, "01" * 32)
+
+
+def submit(one: Item, attempt: int = 1) -> Keep:
+    sent = {"attempt": attempt, "hashes": {"image": "h"}, "sent_at": 10.0, "service_offset_s": 0.25}
+    return Keep(one, S.READY, S.SUBMITTING, sent)
+
+
+def opened(folder: Path) -> Checkpoint:
+    return Checkpoint(folder / "checkpoint.db", Calendar(0.0), {"scale_factor": 2})
+
+
+def read_all(checkpoint: Checkpoint) -> list[DataProblem]:
+    """Read an item in each way in which decisions come by it, and return what is said of it."""
+    problems = []
+    reads = (
+        lambda: checkpoint.remembered(["a", "b"]),
+        checkpoint.unsettled,
+        lambda: list(outcomes(checkpoint)),
+    )
+    for read in reads:
+        try:
+            read()
+        except DataProblem as problem:
+            problems.append(problem)
+    return problems
+
+
+def test_every_column_that_can_be_garbled_is_tried() -> None:
+    """The columns under the seal, and those that are garbled here, are the same."""
+    assert set(SEALED) == set(GARBLED)
+
+
+@pytest.mark.parametrize("column", SEALED)
+def test_a_garbled_row_is_told_wherever_it_is_read(tmp_path: Path, column: str) -> None:
+    """Each of a row's fields is under the seal: changed behind our back, it is refused."""
+    with opened(tmp_path) as checkpoint:
+        checkpoint.db.execute("INSERT INTO defaults VALUES (2, '{}')")
+        checkpoint.keep([submit(item())])
+        assert read_all(checkpoint) == []
+        checkpoint.db.execute(f"UPDATE items SET {column} = ?", (GARBLED[column],))  # noqa: S608 a name of ours
+        problems = read_all(checkpoint)
+    assert len(problems) == 3
+    assert all("row of" in problem.message and problem.exit_code == 65 for problem in problems)
+
+
+def test_a_text_that_is_none_is_damage(tmp_path: Path) -> None:
+    """Bytes that are no text are told as damage, and not as a full disk or a bug."""
+    with opened(tmp_path) as checkpoint:
+        checkpoint.keep([submit(item())])
+        checkpoint.db.execute("UPDATE items SET input = CAST(x'ff' AS TEXT)")
+        with pytest.raises(DataProblem, match="damaged"):
+            checkpoint.remembered(["a"])
+
+
+def test_every_change_is_sealed_anew(tmp_path: Path) -> None:
+    """Through all its states an item is believed, and so after the file was closed and opened."""
+    with opened(tmp_path) as checkpoint:
+        checkpoint.keep([submit(item())])
+        lost = Failure("no_answer", "lost", retryable=True)
+        for was, becomes, changes in (
+            (S.SUBMITTING, S.IN_DOUBT, {"failure": lost}),
+            (S.IN_DOUBT, S.IN_FLIGHT, {"prediction_id": "p", "created_at": 10.0}),
+            (S.IN_FLIGHT, S.SUCCEEDED, {"urls": ("https://x/y",), "cost_usd": 0.01}),
+        ):
+            checkpoint.keep([Keep(item(), was, becomes, changes)])
+            assert read_all(checkpoint) == []
+    with opened(tmp_path) as checkpoint:
+        assert read_all(checkpoint) == []
+
+
+@pytest.mark.parametrize("fate", Fate)
+def test_a_create_that_was_decided_upon_is_kept(tmp_path: Path, fate: Fate) -> None:
+    """What was sent by a create without an id outlives the decision, and the next create of the item."""
+    with opened(tmp_path) as checkpoint:
+        checkpoint.keep([submit(item()), Keep(item(), S.SUBMITTING, S.IN_DOUBT, {})])
+        checkpoint.keep([Keep(item(), S.IN_DOUBT, S.READY, {"attempt": 0, "fate": fate})])
+        checkpoint.keep([submit(item())])
+        query = "SELECT attempt, prediction_id, hashes, sent_at, service_offset, fate FROM attempts"
+        assert list(checkpoint.db.execute(query)) == [(1, None, '{"image":"h"}', 10.0, 0.25, fate.value)]
+        assert checkpoint.known_predictions([""]) == frozenset()
+        assert checkpoint.written_off() == ([] if fate is Fate.ABSENT else [10.0])
+
+
+@pytest.mark.parametrize("where", ["table", "index"])
+def test_a_flipped_bit_is_found_at_the_opening(tmp_path: Path, where: str) -> None:
+    """An id garbled in the table or in its index alone is refused, and the file is left as it is."""
+    path = tmp_path / "checkpoint.db"
+    with opened(tmp_path) as checkpoint:
+        checkpoint.keep([submit(item(f"item-{k}")) for k in range(40)])
+    whole = path.read_bytes()
+    first, last = whole.index(b"item-7"), whole.rindex(b"item-7")
+    assert first != last, "once in the table and once in the index"
+    at = {"table": max, "index": min}[where](first, last)
+    path.write_bytes(whole[:at] + b"itel-7" + whole[at + 6 :])
+    before = path.read_bytes()
+    with pytest.raises(DataProblem, match="damaged"), opened(tmp_path) as checkpoint:
+        checkpoint.remembered(["item-7"])
+    assert path.read_bytes() == before
+
+
+def test_a_table_that_is_gone_is_damage(tmp_path: Path) -> None:
+    """A checkpoint without one of its tables is refused as damaged."""
+    with opened(tmp_path):
+        pass
+    with closing(sqlite3.connect(tmp_path / "checkpoint.db")) as db:
+        db.execute("DROP TABLE items")
+        db.commit()
+    with pytest.raises(DataProblem, match="damaged"), opened(tmp_path) as checkpoint:
+        checkpoint.remembered(["a"])
+
+
+def test_what_a_killed_run_left_in_the_log_is_read(tmp_path: Path) -> None:
+    """A checkpoint copied with its log in the middle of a run opens with all that was committed."""
+    (tmp_path / "a").mkdir()
+    with opened(tmp_path) as checkpoint:
+        checkpoint.keep([submit(item())])
+        for name in ("checkpoint.db", "checkpoint.db-wal"):
+            (tmp_path / "a" / name).write_bytes((tmp_path / name).read_bytes())
+    with opened(tmp_path / "a") as again:
+        assert [event.item.id for event in again.unsettled()] == ["a"]
+
+
+def test_an_empty_file_is_a_new_checkpoint(tmp_path: Path) -> None:
+    """A file of no bytes, as a kill at its making leaves it, is taken as none."""
+    (tmp_path / "checkpoint.db").touch()
+    with opened(tmp_path) as checkpoint:
+        assert checkpoint.unsettled() == []
