@@ -1,8 +1,13 @@
 """How a run ended: one frozen value, printed by the command and returned by the library."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
+from batchup.core.books import Books
+from batchup.core.causes import Cause
 from batchup.core.tally import Tally
+
+_ENDED_WELL: Final = (0, 3, 4, 75)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,7 +16,8 @@ class Summary:
 
     `items` to `manifest_complete` count the job after this run, with `items = saved + failed + held +
     in_doubt + outstanding + rejected`; from `requests` on it is this run. Money in USD, `wall_s` in real
-    seconds, `worst_window` the most requests sent in any period of the rate.
+    seconds, `worst_window` the most requests sent in any period of the rate. `books` and `causes`, the whole
+    job's, are None and empty where the checkpoint was not read.
     """
 
     job: str
@@ -36,6 +42,8 @@ class Summary:
     spend_usd: float = 0.0
     job_spend_usd: float = 0.0
     wall_s: float = 0.0
+    books: Books | None = None
+    causes: tuple[Cause, ...] = ()  # of all that failed, was held or rejected in the job, the largest first
 
 
 def ended(
@@ -97,3 +105,10 @@ def summarise(
         job_spend_usd=round(tally.job_spend_usd, 6),
         wall_s=round(wall_s, 3),
     )
+
+
+def closed(summary: Summary, books: Books) -> Summary:
+    """Return the summary with the books in it; books that do not balance are a bug, and no good end."""
+    if books.is_balanced or summary.exit_code not in _ENDED_WELL:
+        return replace(summary, books=books)
+    return replace(summary, books=books, reason="bug", exit_code=70)

@@ -1,0 +1,103 @@
+"""The words of what a job will cost, and of what there is to pay it with."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from batchup.core.account import cap_of, shortfall_usd
+from batchup.core.money import dollars
+from batchup.edge.forecast import Outlook
+from batchup.job import Job
+
+_EXACT_USD = 1e-6
+
+
+def money_lines(job: Job, outlook: Outlook, balance_usd: float | None) -> Iterator[str]:
+    """Say what a prediction costs and who says so, what is left to spend, and what the rest will cost."""
+    yield _price(outlook)
+    if balance_usd is not None:
+        yield f"balance: {balance_usd:.2f} USD"
+    yield _cost(outlook)
+    cap, cost = job.limits.max_spend, outlook.cost
+    if cap is not None and cost is not None and outlook.spent_usd + cost.likely_usd > cap + _EXACT_USD:
+        yield f"max_spend: {cap:g} USD are reached before the end; {outlook.spent_usd:.2f} are spent"
+
+
+def warnings(job: Job, outlook: Outlook, balance_usd: float | None) -> Iterator[str]:
+    """Say what may stand in the way of a run: too little credit, too little room on the disk."""
+    cap = cap_of(balance_usd, is_fixed=outlook.card is not None and outlook.card.is_fixed)
+    if cap is not None and cap < job.limits.concurrency:
+        yield (
+            f"the balance is {dollars(balance_usd)}: at $10 and below the service allows {cap} in flight,"
+            f" this job is for {job.limits.concurrency}"
+        )
+    lacking = shortfall_usd(balance_usd, outlook.price_usd, outlook.outstanding)
+    if lacking is not None:
+        yield f"the balance will probably not do for all of them: {dollars(lacking)} are lacking"
+    if outlook.shortage is not None:
+        yield outlook.shortage
+    if outlook.is_running:
+        yield "the job is running: what it has done is not taken into account; see `batchup status`"
+
+
+def money_fields(outlook: Outlook, balance_usd: float | None) -> dict[str, Any]:
+    """Return the same as fields of a JSON object; what is not known is null."""
+    card, cost = outlook.card, outlook.cost
+    return {
+        "price_usd": None if card is None else card.price_usd,
+        "price_source": None if card is None else card.source,
+        "price_fetched_at": card.fetched_at if card is not None and card.fetched_at else None,
+        "balance_usd": balance_usd,
+        "spent_usd": round(outlook.spent_usd, 6),
+        "cost": None if cost is None else asdict(cost),
+    }
+
+
+def _price(outlook: Outlook) -> str:
+    card = outlook.card
+    if card is None or card.source == "bundled":
+        return f"price: not known, as the service has not told it{_noted(outlook)}"
+    if card.price_usd is None:
+        return "price: the service names none that holds for each prediction"
+    low = "" if card.low_usd in (None, card.price_usd) else f"{card.low_usd:.6g} to "
+    return f"price: {low}{card.price_usd:.6g} USD a prediction, {_source(outlook)}"
+
+
+def _source(outlook: Outlook) -> str:
+    card = outlook.card
+    match None if card is None else card.source:
+        case "service":
+            return "as the service says now"
+        case "cache":
+            return f"as the service said {_age(time.time() - card.fetched_at if card else 0.0)} ago"
+        case _:
+            return "as the simulator plays it"
+
+
+def _noted(outlook: Outlook) -> str:
+    """Say what is to be known of a description that came with the program."""
+    card = outlook.card
+    if card is None or card.note is None:
+        return ""
+    return f"; of its parameters there is what came with batchup: {card.note}"
+
+
+def _cost(outlook: Outlook) -> str:
+    cost = outlook.cost
+    if cost is None:
+        return "cost: not known before a prediction has settled; try a few with --limit"
+    mean = f"the mean of {outlook.seen.count} settled" if outlook.seen.count else "the model's price"
+    span = ""
+    if cost.high_usd - cost.low_usd > _EXACT_USD:
+        span = f" ({cost.low_usd:.2f} to {cost.high_usd:.2f})"
+    each = f"{outlook.price_usd:.6g} USD each, {mean}"
+    return f"cost: {cost.likely_usd:.2f} USD{span} for {outlook.outstanding} outstanding, {each}"
+
+
+def _age(seconds: float) -> str:
+    minutes = max(0, round(seconds / 60))
+    if minutes < 90:
+        return f"{minutes} min"
+    hours = round(minutes / 60)
+    return f"{hours} h" if hours < 48 else f"{round(hours / 24)} days"
