@@ -21,8 +21,10 @@ import anyio.to_thread
 from batchup.core.items import Outcome
 from batchup.core.summary import Summary
 from batchup.edge.feeder import first_of_each_id
+from batchup.edge.handles import check_handles
 from batchup.edge.lock import RunLock, make_output_folder
 from batchup.edge.manifest import Reject, read_manifest
+from batchup.edge.mounts import refuse_network
 from batchup.edge.progress import Printer
 from batchup.edge.secret import read_key
 from batchup.edge.session import RunOptions, Session
@@ -95,6 +97,8 @@ async def _run(job: Job, options: RunOptions, stopper: Stopper) -> Summary:
         read_manifest_head(job)
         if options.strict:
             await anyio.to_thread.run_sync(_refuse_bad_rows, job)
+        check_handles(job)
+        refuse_network(job.output.dir, is_allowed=job.output.allow_network)
         make_output_folder(job.output.dir)
         with RunLock(job.output.dir, run_id):
             async with _signals(stopper, options):

@@ -63,10 +63,14 @@ class RunPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """Where outputs go (`dir`, absolute) and which are refused; `max_pixels` is width times height."""
+    """Where outputs go (`dir`, absolute) and which are refused; `max_pixels` is width times height.
+
+    `allow_network` permits a `dir` on a network file system, whose locks and syncs nobody vouches for.
+    """
 
     dir: Path
     allow_private: bool = False
+    allow_network: bool = False
     max_pixels: int = 128_000_000
 
     def __post_init__(self) -> None:

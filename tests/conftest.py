@@ -1,12 +1,16 @@
 """What all tests share: the kind of event loop, and which tests may be skipped under CI."""
 
 import os
+import tempfile
 
 import pytest
+
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="batchup-cache-")  # what tests fetch is nobody else's
 
 MAY_BE_SKIPPED = {
     "root may": "as root, file permissions bind nobody, so a refusal by them cannot be shown",
     "no pid namespaces": "being process 1 can only be shown where the kernel lets one make a namespace",
+    "no mounts for tests": "a disk that is truly full is a small one, and only mounting makes one",
 }
 """Reasons for which a test may be skipped under CI, and why there is no way around it there."""
 

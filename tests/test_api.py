@@ -120,7 +120,7 @@ async def test_a_stream_raises_what_ends_the_run(tmp_path: Path) -> None:
         with pytest.raises(KeyRefused) as caught:
             _ = [outcome async for outcome in batchup.stream(Job.from_toml(text, base=tmp_path))]
     assert caught.value.summary is not None
-    assert (caught.value.summary.exit_code, caught.value.summary.requests) == (77, 1)
+    assert (caught.value.summary.exit_code, caught.value.summary.creates) == (77, 0)
 
 
 async def test_a_cancelled_run_leaves_nothing_in_doubt(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ RATE = '[limits]\nrate = "60/3s"\nconcurrency = {concurrency}\n[polling]\nexpect
 
 
 @contextmanager
-def service(folder: Path) -> Iterator[dict[str, str]]:
+def service(folder: Path, *flags: str) -> Iterator[dict[str, str]]:
     """Start a simulator twenty times as fast as life."""
-    words = command("simulate", "--speed", "20", "--durations", "fixed:20s")
+    words = command("simulate", "--speed", "20", "--durations", "fixed:20s", *flags)
     with subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -17,7 +17,7 @@ from batchup.cli.run import EPILOG
 from batchup.cli.run import command as run_command
 from batchup.edge.lock import RunLock
 
-COMMANDS = ["check", "plot", "run", "simulate", "status"]
+COMMANDS = ["audit", "check", "plot", "resolve", "run", "simulate", "status", "verify"]
 
 
 @pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)])
@@ -82,7 +82,7 @@ def test_check_counts_and_touches_nothing(tmp_path: Path) -> None:
     rows(tmp_path / "rows.jsonl", *web("a", "b", "a"), {"id": "bad"})
     job = simulated(tmp_path, "rows.jsonl")
     done = batchup(tmp_path, "check", job)
-    assert (done.code, done.out) == (3, "job: 2 items, 1 rejected rows, 1 duplicate rows\n")
+    assert (done.code, done.out.splitlines()[0]) == (3, "job: 2 items, 1 rejected rows, 1 duplicate rows")
     assert "Line 4" in done.err
     assert not (tmp_path / "job.out").exists()
     photos(tmp_path / "photos", 2)

@@ -137,7 +137,7 @@ def test_the_third_signal_ends_the_process_at_once(tmp_path: Path) -> None:
 
 def test_a_second_run_is_turned_away_while_the_first_goes_on(tmp_path: Path) -> None:
     """The second run names the first one's process, and the first is not disturbed."""
-    job = simulated(tmp_path, speed=30)
+    job = simulated(tmp_path, speed=10)
     with at_work(job, "in_flight") as process:
         second = run(job)
         assert process.wait(30) == 0

@@ -39,7 +39,7 @@ def test_no_command_is_made_up() -> None:
 
 def test_flags() -> None:
     """Each flag the README uses belongs to the command it stands behind."""
-    for name, rest in re.findall(r"batchup (run|check|plot|simulate|status)([^\n`]*)", README):
+    for name, rest in re.findall(rf"batchup ({'|'.join(LazyCommands.known)})([^\n`#]*)", README):
         command = LazyCommands().get_command(click.Context(LazyCommands()), name)
         assert command is not None
         options = {option for parameter in command.params for option in parameter.opts}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from batchup.edge.secret import read_key
+from batchup.edge.secret import exposed_key, read_key
 from batchup.errors import ConfigProblem
 from batchup.job import Service
 
@@ -63,3 +63,20 @@ def test_what_no_header_can_hold_is_refused_and_not_shown(key: str) -> None:
     with pytest.raises(ConfigProblem, match="copy it again") as caught:
         read_key(Service(), {"EACHLABS_API_KEY": key})
     assert "smk" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("mode", "is_told"), [(0o600, False), (0o640, True), (0o604, True), (0o400, False)])
+def test_a_key_file_that_others_can_read_is_told(tmp_path: Path, mode: int, *, is_told: bool) -> None:
+    """The group and everybody else are others; the sentence says what to type."""
+    file = tmp_path / "k"
+    file.write_text("smk_3")
+    file.chmod(mode)
+    words = exposed_key(Service(key=f"file:{file}"))
+    assert (words is not None) is is_told
+    assert words is None or f"chmod 600 {file}" in words
+
+
+@pytest.mark.parametrize("service", [Service(), Service(key="file:/no/where"), Service(url="simulator")])
+def test_a_key_elsewhere_is_nobody_elses(service: Service) -> None:
+    """A variable, a file that is not there and the simulator's key have no readers to warn of."""
+    assert exposed_key(service) is None

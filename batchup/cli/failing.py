@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from batchup.core.redaction import plain_words
 from batchup.edge.progress import printable
 from batchup.errors import BatchupError, DiskProblem, InternalProblem
 
@@ -17,18 +18,20 @@ def problems_end_the_command(*, debug: bool = False) -> Iterator[None]:
         yield
     except BatchupError as problem:
         if debug:
-            traceback.print_exc()
+            _show_where(problem)
         explain(problem)
         sys.exit(problem.exit_code)
     except OSError as error:
-        if debug or error.errno == errno.EPIPE:
+        if error.errno == errno.EPIPE:
             raise  # click ends quietly when nobody reads any more
+        if debug:
+            _show_where(error)
         explain(DiskProblem(f"{error.filename or 'standard output'}: {error.strerror}"))
         sys.exit(DiskProblem.exit_code)
-    except Exception as bug:
+    except Exception as bug:  # noqa: BLE001 - the last resort: whatever it is ends in words
         if debug:
-            raise
-        words = f"A bug in batchup: {type(bug).__name__}: {bug}"
+            _show_where(bug)
+        words = plain_words(f"A bug in batchup: {type(bug).__name__}: {bug}")
         explain(InternalProblem(words, remedy="Nothing is lost. `--debug` shows where it happened."))
         sys.exit(InternalProblem.exit_code)
 
@@ -39,3 +42,9 @@ def explain(problem: BatchupError) -> None:
         for line in f"batchup: {problem}".splitlines():
             sys.stderr.write(f"{printable(line)}\n")
         sys.stderr.flush()
+
+
+def _show_where(error: Exception) -> None:
+    """Show a traceback on standard error, without what its exceptions hold of headers and addresses."""
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(plain_words("".join(traceback.format_exception(error))))

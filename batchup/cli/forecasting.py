@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from batchup.cli.prices import money_fields
 from batchup.core.forecast import Forecast
 from batchup.edge.forecast import Outlook
 from batchup.job import Job
@@ -28,45 +29,33 @@ def lines(job: Job, outlook: Outlook, night_s: float) -> Iterator[str]:
         f"requests: {seen.requests}: {seen.creates} creates, {seen.presigns} presigns, {seen.polls} polls,"
         f" {seen.surveys} lists"
     )
-    yield _cost(outlook)
-    if job.limits.max_spend is not None and (_cost_usd(outlook) or 0.0) > job.limits.max_spend:
-        yield f"max_spend: {job.limits.max_spend:g} USD are reached before the end"
     yield _durations(job, seen)
     if job.webhook is not None:
         yield "webhooks: not counted on; with them it takes about one poll an item"
 
 
-def as_json_line(job: Job, outlook: Outlook, night_s: float) -> str:
-    """Return the same as one JSON object."""
+def as_json_line(job: Job, outlook: Outlook, balance_usd: float | None, night_s: float) -> str:
+    """Return the same as one JSON object, with what is known of the money and the disk."""
     found: dict[str, Any] = {
         "job": job.name,
         "items": outlook.items,
         "outstanding": outlook.outstanding,
         "rejected": len(outlook.rejects),
         "duplicates": outlook.duplicates,
+        **money_fields(outlook, balance_usd),
+        "disk": outlook.shortage,
     }
     seen = outlook.forecast
     if seen is not None:
         speed = _speed(job)
-        fields = {**seen.as_dict(), "wall_s": round(seen.wall_s / speed, 1), "cost_usd": _cost_usd(outlook)}
+        cost = None if outlook.cost is None else outlook.cost.likely_usd
+        fields = {**seen.as_dict(), "wall_s": round(seen.wall_s / speed, 1), "cost_usd": cost}
         found["forecast"] = {**fields, "nights": seen.nights(night_s * speed)}
     return msgspec.json.encode(found).decode()
 
 
 def _speed(job: Job) -> float:
     return 1.0 if job.simulator is None else job.simulator.speed
-
-
-def _cost_usd(outlook: Outlook) -> float | None:
-    return None if outlook.price_usd is None else round(outlook.price_usd * outlook.outstanding, 6)
-
-
-def _cost(outlook: Outlook) -> str:
-    cost = _cost_usd(outlook)
-    if cost is None:
-        return "cost: not known before a prediction has settled; try a few with --limit"
-    mean = f"the mean of {outlook.priced_from} settled" if outlook.priced_from else "the model's price"
-    return f"cost: {cost:.2f} USD, {outlook.price_usd:.6g} USD each, {mean}"
 
 
 def _durations(job: Job, seen: Forecast) -> str:

@@ -124,9 +124,11 @@ def _run(path: Path, flags: Mapping[str, Any]) -> Summary:
 
 def _run_job(path: Path, flags: Mapping[str, Any]) -> Summary:
     from batchup import api  # noqa: PLC0415 -h stays quick
+    from batchup.edge.handles import raise_handle_limit  # noqa: PLC0415 -h stays quick
     from batchup.edge.progress import make_printer  # noqa: PLC0415 -h stays quick
 
     job = Job.load(path, overrides=_overrides(flags))
+    raise_handle_limit()
     printer = make_printer(quiet=flags["quiet"], progress=not flags["no_progress"])
     summary = api.run_sync(
         job,
@@ -193,7 +195,7 @@ def _nothing(path: Path, reason: str, exit_code: int) -> Summary:
 def _print_json(summary: Summary) -> None:
     import msgspec  # noqa: PLC0415 -h stays quick
 
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, AttributeError):  # closed before it began, it is None
         sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
         sys.stdout.flush()
 

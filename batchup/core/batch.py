@@ -17,6 +17,7 @@ from batchup.core.messages import (
     ItemCounted,
     ItemRead,
     ItemRestored,
+    KeyRead,
     LimitsChanged,
     ManifestEnded,
     Notified,
@@ -26,14 +27,29 @@ from batchup.core.messages import (
     Uploaded,
     UploadFailed,
 )
-from batchup.core.reactions import creates, doubts, hearing, intake, polls, saving, surveys, uploads
+from batchup.core.reactions import (
+    account,
+    creates,
+    doubts,
+    ending,
+    hearing,
+    intake,
+    polls,
+    saving,
+    surveys,
+    uploads,
+)
 from batchup.core.requests import (
     Accepted,
+    AskBalance,
+    AskModel,
+    BalanceTold,
     Create,
     Done,
     Inspect,
     Listed,
     ListPage,
+    ModelTold,
     Poll,
     Presign,
     Presigned,
@@ -90,6 +106,8 @@ class Batch:
             case OthersRunning():
                 board.heed_others(event)
                 return []
+            case KeyRead():
+                return ending.on_key_read(board, event)
             case _:
                 return self._stop(event)
 
@@ -117,6 +135,8 @@ class Batch:
         board = self.board
         board.open[request.kind] += 1
         board.tally.requests += 1
+        if not isinstance(request, Create | Presign):
+            board.was_look_up_last = isinstance(request, ListPage | Inspect)
         match request:
             case Create():
                 return creates.on_sent(board, request, now)
@@ -128,6 +148,8 @@ class Batch:
                 return doubts.on_inspect_sent(board)
             case Presign():
                 return uploads.on_sent(board, request)
+            case AskModel() | AskBalance():
+                return account.on_sent(board, request)
             case _:
                 return doubts.on_list_sent(board, request, now)
 
@@ -136,6 +158,15 @@ class Batch:
         board.open[request.kind] -= 1
         if event.service_offset_s is not None:
             board.learn_offset(event.service_offset_s)
+        is_good = not isinstance(event.answer, Problem)
+        if is_good:
+            board.budget.give(now)
+        commands = self._react(event, now)
+        board.key.answered(is_good=is_good, open_count=sum(board.open.values()))
+        return commands
+
+    def _react(self, event: Answered, now: float) -> list[Command]:
+        board, request = self.board, event.request
         match request, event.answer:
             case Create(), Accepted() | Problem() as answer:
                 return creates.on_answer(board, request, answer, now)
@@ -148,6 +179,8 @@ class Batch:
                 return uploads.on_answer(board, request, answer, now)
             case Survey(), Surveyed() | Problem() as answer:
                 return surveys.on_answer(board, answer, now)
+            case AskModel() | AskBalance(), ModelTold() | BalanceTold() | Problem() as answer:
+                return account.on_answer(board, request, answer, now)
             case ListPage(), Listed() | Problem() as answer:
                 return doubts.on_list_answer(board, request, answer, event.known, now)
             case _:

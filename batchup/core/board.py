@@ -13,7 +13,9 @@ from batchup.core.brakes import Brakes
 from batchup.core.calendar import Calendar
 from batchup.core.hooks import Hooks
 from batchup.core.items import LocalFile
+from batchup.core.key import KeyDoubt
 from batchup.core.listing import Listing
+from batchup.core.lookups import LookUps
 from batchup.core.messages import Keep, LimitsChanged, OthersRunning, Stop
 from batchup.core.money import can_afford_one
 from batchup.core.planner import Planner, remember
@@ -58,6 +60,8 @@ class Board:
     uploads: dict[str, Upload] = field(default_factory=dict)
     wanted_uploads: dict[str, None] = field(default_factory=dict)  # hashes to be presigned, in order
     listing: Listing = field(default_factory=Listing)
+    look_ups: LookUps = field(default_factory=LookUps)  # of price and credit, before anything is spent
+    was_look_up_last: bool = False  # of look-ups, polls and surveys, what was sent last
     doubtful: dict[str, None] = field(default_factory=dict)  # ids of the items in doubt
     held_until: list[float] = field(default_factory=list)  # slots of what may run and is given up
     unknown_words: set[str] = field(default_factory=set)  # status words nobody told us of, said already
@@ -76,6 +80,8 @@ class Board:
     tally: Tally = field(default_factory=Tally)
     brakes: Brakes = field(init=False)
     budget: Budget = field(default_factory=Budget)
+    key: KeyDoubt = field(default_factory=KeyDoubt)
+    model: str = ""  # as the job names it, for words alone
     watch: Watch = field(init=False)
     survey: SurveyState = field(init=False)
     hooks: Hooks = field(init=False)
@@ -148,6 +154,12 @@ class Board:
         """Return the item that this prediction was bought for, or None."""
         return next((work for work in self.works.values() if work.prediction_id == prediction_id), None)
 
+    def keep_slot(self, sent_at: float) -> None:
+        """Reckon with a create that nobody asks after any more until its prediction must have ended."""
+        ends_by = sent_at + self.policy.request_timeout_s + self.policy.timeout_s
+        if ends_by > 0:  # else before this run began
+            self.held_until.append(ends_by)
+
     def is_uploaded(self, work: Work) -> bool:
         """Tell whether all local files of an item are at the service."""
         return all(self.uploads[file.sha256].url is not None for file in work.item.files.values())
@@ -162,7 +174,8 @@ class Board:
 
     def can_afford_one(self) -> bool:
         """Tell whether one more create keeps the job under `max_spend`."""
-        return can_afford_one(self.tally, self.policy.max_spend, self.running_count)
+        named_usd = self.look_ups.price_usd
+        return can_afford_one(self.tally, self.policy.max_spend, self.running_count, named_usd)
 
     def is_leaving(self, now: float) -> bool:
         """Tell whether nothing new is sent any more: stopped, broken, or past the deadline itself."""

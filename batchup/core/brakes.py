@@ -16,6 +16,7 @@ GROWTH_COUNT = 10  # accepted creates after which a shrunken cap grows by one; a
 BREAKER_COUNT = 3  # creates in a row whose answer is unknown
 SILENT_S = 10.0  # nothing but failures for this long is worth a word
 PATIENCE_S = 1800.0  # nothing but failures for this long ends the run
+UPLOADS_GAP_S = 300.0  # two failed uploads further apart are no row of failures
 SENSELESS_COUNT = 10  # answers in a row
 _SIGNS_OF_LIFE = (Verdict.PERMANENT, Verdict.GONE, Verdict.NO_CREDIT)  # not a good answer, but a clear one
 
@@ -41,6 +42,8 @@ class Brakes:
     accepted_count: int = 0  # since the cap shrank
     failing_since: float | None = None  # nothing has worked since then
     creates_failing_since: float | None = None  # creates were tried since then, and none was accepted
+    uploads_failing_since: float | None = None  # files are sent since then: none arrived, no create did
+    upload_failed_at: float = 0.0
     reason: str | None = None
     last_words: str | None = None  # of the last bad answer that holds no create back by itself
 
@@ -70,18 +73,34 @@ class Brakes:
     def accepted(self) -> None:
         """A create was accepted: a shrunken cap grows back, one by one."""
         self.doubt_count = 0
-        self.creates_failing_since = None
+        self.creates_failing_since = self.uploads_failing_since = None
         self.is_waiting_for_settle = self.is_probing = False
         if self.cap < self.concurrency:
             self.accepted_count += 1
             if self.accepted_count >= min(GROWTH_COUNT, self.cap + 1):  # all that run, and one more
                 self.cap, self.accepted_count = self.cap + 1, 0
 
+    def uploaded(self) -> None:
+        """The bytes of a local file are at the service."""
+        self.uploads_failing_since = None
+
+    def upload_failed(self, now: float) -> bool:
+        """They are not; tell whether that has gone on for so long that the store must be down."""
+        if now - self.upload_failed_at > UPLOADS_GAP_S:
+            self.uploads_failing_since = None  # nothing was tried in between
+        self.upload_failed_at = now
+        self.uploads_failing_since = _earlier(self.uploads_failing_since, now)
+        return now - self.uploads_failing_since >= PATIENCE_S
+
     def allow(self, concurrency: int) -> None:
         """Another number of predictions in flight is allowed; a cap the service named stays."""
         is_shrunken = self.cap < self.concurrency
         self.concurrency = concurrency
         self.cap = min(self.cap, concurrency) if is_shrunken else concurrency
+
+    def hold_creates(self, until: float) -> None:
+        """Send no create before this instant, for the reason that was given last."""
+        self.creates_resume_at = max(self.creates_resume_at, until)
 
     def settled(self) -> None:
         """A prediction settled: what waits for room or for credit may try once more."""

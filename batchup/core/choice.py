@@ -11,12 +11,24 @@ from math import inf
 
 from batchup.core import pace
 from batchup.core.board import Board
-from batchup.core.requests import Create, Done, Inspect, ListPage, Poll, Presign, Request, Survey, Wait
+from batchup.core.requests import (
+    Create,
+    Done,
+    Inspect,
+    ListPage,
+    LookUp,
+    Poll,
+    Presign,
+    Request,
+    Survey,
+    Wait,
+)
 from batchup.core.verdicts import Kind
 from batchup.core.windows import MARGIN_S, next_window
 
 AHEAD_COUNT = 2  # uploads kept ready beyond the free slots
 MANY_UPLOADS = 8  # under way at one time
+SPARE_PERMITS = 2  # free ones with which price and credit are looked up: one is left for a create
 
 
 def choose(board: Board, now: float, permits: int) -> Request | Wait | Done:
@@ -27,12 +39,12 @@ def choose(board: Board, now: float, permits: int) -> Request | Wait | Done:
     """
     if is_finished(board, now):
         return Done()
-    if board.is_leaving(now) or permits < 1:
+    if board.is_leaving(now) or permits < 1 or board.key.is_refused:
         return Wait(None)
     if now < board.brakes.resume_at:
         return Wait(board.brakes.resume_at)
-    request = _create(board, now) or _presign(board, now) or _look_for_doubts(board, now)
-    return request or _look(board, now, permits)
+    request = _look_up_first(board, now, permits) or _create(board, now) or _presign(board, now)
+    return request or _look_up_or_look(board, now, permits)
 
 
 def can_create_ever(board: Board, now: float) -> bool:
@@ -48,7 +60,7 @@ def is_finished(board: Board, now: float) -> bool:
     """Tell whether there is nothing left to do in this run."""
     if board.is_leaving(now):
         return not (board.open[Kind.CREATE] or board.saving)  # all else is free to repeat
-    if sum(board.open.values()) or board.saving:
+    if sum(board.open.values()) > board.look_ups.open_count or board.saving:
         return False
     if any(upload.is_under_way for upload in board.uploads.values()):
         return False
@@ -58,7 +70,35 @@ def is_finished(board: Board, now: float) -> bool:
     return not can_create_ever(board, now) or (board.has_manifest_ended and not has_items)
 
 
+def _look_up_first(board: Board, now: float, permits: int) -> LookUp | None:
+    """Ask for price and credit, once, when the first create could go out, or later; but not in its place."""
+    if not board.look_ups.wanted or board.stop is not None:
+        return None
+    if permits < SPARE_PERMITS and not _awaits_price(board):
+        return None
+    if not board.tally.creates and _next_item(board, now) is None:
+        return None
+    return board.look_ups.wanted[0]
+
+
+def _awaits_price(board: Board) -> bool:
+    """Tell whether what may be spent depends on a price that is still to be told."""
+    return board.policy.max_spend is not None and board.look_ups.is_card_expected
+
+
 def _create(board: Board, now: float) -> Create | None:
+    if _awaits_price(board) or not board.can_afford_one():
+        return None
+    item_id = _next_item(board, now)
+    if item_id is None:
+        return None
+    work = board.works[item_id]
+    places = {name: board.uploads[file.sha256].url for name, file in work.item.files.items()}
+    return Create(item_id, work.attempt + 1, {**work.item.input, **places})
+
+
+def _next_item(board: Board, now: float) -> str | None:
+    """Return the id of the item that may be created at this instant if there is the money, or None."""
     most_open = 1 if board.brakes.is_probing else board.policy.open_creates
     if (
         board.open[Kind.CREATE] >= most_open
@@ -66,15 +106,9 @@ def _create(board: Board, now: float) -> Create | None:
         or board.brakes.creates_from(now) > now
         or board.slots_free(now) < 1
         or board.is_past_deadline(now)
-        or not board.can_afford_one()
     ):
         return None
-    item_id = next(_ready(board, now), None)
-    if item_id is None:
-        return None
-    work = board.works[item_id]
-    places = {name: board.uploads[file.sha256].url for name, file in work.item.files.items()}
-    return Create(item_id, work.attempt + 1, {**work.item.input, **places})
+    return next(_ready(board, now), None)
 
 
 def _ready(board: Board, now: float) -> Iterator[str]:
@@ -96,6 +130,15 @@ def _presign(board: Board, now: float) -> Presign | None:
         if upload.not_before <= now:
             return Presign(sha256, upload.file.content_type)
     return None
+
+
+def _look_up_or_look(board: Board, now: float, permits: int) -> Inspect | ListPage | Poll | Survey | Wait:
+    """Look for doubts first, but polls that are due have every second permit: a list may be long."""
+    look_up = _look_for_doubts(board, now)
+    if look_up is None or not board.was_look_up_last:
+        return look_up or _look(board, now, permits)
+    look = _look(board, now, permits + 1)  # the last one is not kept for a create: the look-up would have it
+    return look_up if isinstance(look, Wait) else look
 
 
 def _look_for_doubts(board: Board, now: float) -> Inspect | ListPage | None:

@@ -55,6 +55,7 @@ class ItemRestored:
     urls: tuple[str, ...] = ()
     cost_usd: float | None = None
     service_offset_s: float = 0.0  # the service's wall clock minus ours when it was sent
+    failure: Failure | None = None  # why it is held, or why its last attempt failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,13 @@ class OthersRunning:
     slots: int = 0  # counted or not: those that are running take one each in any case
 
 
+@dataclass(frozen=True, slots=True)
+class KeyRead:
+    """The key was read again from its source; `changed`: it is another one, and used from now on."""
+
+    changed: bool
+
+
 Event: TypeAlias = (
     ItemRead
     | ItemCounted
@@ -162,6 +170,7 @@ Event: TypeAlias = (
     | Notified
     | LimitsChanged
     | OthersRunning
+    | KeyRead
     | Stop
 )
 
@@ -234,10 +243,15 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class RereadKey:
+    """The service refuses the key: read it again from where the job says it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """The run cannot go on; it leaves as on a signal and then raises."""
 
     error: BatchupError
 
 
-Command: TypeAlias = Keep | KeepUpload | KeepSightings | Put | Download | Tell | Note | End
+Command: TypeAlias = Keep | KeepUpload | KeepSightings | Put | Download | Tell | Note | RereadKey | End

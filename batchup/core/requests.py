@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from batchup.core.account import ModelCard
 from batchup.core.items import Failure, Json
 from batchup.core.verdicts import Kind, Verdict
 
@@ -69,7 +70,25 @@ class Survey:
     kind = Kind.LIST
 
 
-Request: TypeAlias = Create | Poll | Inspect | Presign | ListPage | Survey
+@dataclass(frozen=True, slots=True)
+class AskModel:
+    """Ask what the model with this slug costs and takes."""
+
+    slug: str
+    kind = Kind.LIST
+
+
+@dataclass(frozen=True, slots=True)
+class AskBalance:
+    """Ask for the account's credit."""
+
+    kind = Kind.LIST
+
+
+LookUp: TypeAlias = AskModel | AskBalance
+"""What is asked before money is spent; an answer is welcome, and nothing depends on it."""
+
+Request: TypeAlias = Create | Poll | Inspect | Presign | ListPage | Survey | AskModel | AskBalance
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +128,7 @@ class Seen:
     predict_time_s: float | None = None
     input: Mapping[str, Json] = field(default_factory=dict)
     unknown_word: str | None = None  # a status word nobody told us of; taken as running
+    no_output: Failure | None = None  # it succeeded without an address: what it shows instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +157,22 @@ class Surveyed:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelTold:
+    """The model as the service describes it; None with the reason where it does not."""
+
+    card: ModelCard | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceTold:
+    """The credit left in USD; None with the reason where the service does not tell."""
+
+    usd: float | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """An answer that is not a good one, or none at all."""
 
@@ -147,4 +183,4 @@ class Problem:
     is_senseless: bool = False
 
 
-Answer: TypeAlias = Accepted | Seen | Presigned | Listed | Surveyed | Problem
+Answer: TypeAlias = Accepted | Seen | Presigned | Listed | Surveyed | ModelTold | BalanceTold | Problem

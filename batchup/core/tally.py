@@ -26,7 +26,8 @@ class Tally:
     creates: int = 0  # accepted
     polls: int = 0
     throttled: int = 0
-    written_off: int = 0  # creates in doubt that were sent again: perhaps paid, and nobody will know
+    written_off: int = 0  # perhaps paid, and nobody will know: sent again though in doubt, abandoned, gone
+    uncosted: int = 0  # settled well, and the service did not tell what they cost
     spend_usd: float = 0.0
     job_spend_usd: float = 0.0
     dearest_usd: float | None = None

@@ -13,6 +13,7 @@ SAFE_ID = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
 """What an id of the service may be: nothing that walks an address."""
 
 _LATEST = 253_402_300_799.0  # the last second of the year 9999
+_DEEPEST = 64  # what is nested deeper makes no sense, and would exhaust whoever walks it
 
 
 class SenselessError(Exception):
@@ -20,11 +21,25 @@ class SenselessError(Exception):
 
 
 def decode(body: bytes) -> Json:
-    """Decode JSON; SenselessError for what is none."""
+    """Decode JSON; SenselessError for what is none, or is nested without end."""
     try:
-        return msgspec.json.decode(body)
+        value: Json = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise SenselessError("not JSON") from None
+    if _is_deep(value):
+        raise SenselessError("nested too deep")
+    return value
+
+
+def _is_deep(value: Json) -> bool:
+    """Tell whether it is nested beyond the bound; level by level, as the stack has a bound too."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        holders = [one for one in level if isinstance(one, dict | list)]
+        if not holders:
+            return False
+        level = [inner for one in holders for inner in (one.values() if isinstance(one, dict) else one)]
+    return True
 
 
 def json_object(value: Json) -> Mapping[str, Json]:

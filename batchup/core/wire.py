@@ -7,18 +7,27 @@ describe in several ways: every reader takes what any of them shows.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
+from urllib.parse import quote
 
+from batchup.core.account import read_balance, read_card
 from batchup.core.addresses import output_urls
+from batchup.core.failures import code_in, no_output, plain_body, prediction_failure, words_in
 from batchup.core.items import Failure, Json
+from batchup.core.redaction import plain_words
 from batchup.core.requests import (
     Accepted,
     Answer,
+    AskBalance,
+    AskModel,
+    BalanceTold,
     Create,
     Inspect,
     Listed,
     ListPage,
+    LookUp,
+    ModelTold,
     Poll,
     Presign,
     Presigned,
@@ -41,14 +50,12 @@ from batchup.core.values import (
 from batchup.core.verdicts import Kind, Verdict, verdict
 
 PAGE = 100  # rows of a page of executions, the most the service gives
-ONE_MORE = "provider_failed"  # the kind of a failure that is worth one more attempt although said to be final
+MOST_ROWS = 1000  # of all pages of one stretch of time; what is beyond cannot be asked for
 _ID_KEYS = ("predictionID", "prediction_id", "id")
 _SUCCESS = frozenset({"success", "succeeded", "completed"})
 _ERROR = frozenset({"error", "failed"})
 _CANCELLED = frozenset({"cancelled", "canceled"})
 _RUNNING = frozenset({"", "created", "starting", "processing", "pending", "queued", "running"})
-_NEVER_AGAIN = frozenset({"VALIDATION", "AUTH"})
-_AGAIN = frozenset({"PROVIDER", "RATE_LIMIT", "NETWORK", "TIMEOUT", "INTERNAL"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,10 @@ def call_of(request: Request, model: str, hook: Hook | None = None) -> Call:
         case Presign():
             kind = {"content_type": request.content_type, "file_type": "image"}
             return Call("POST", "upload/presign", {}, kind)
+        case AskModel():
+            return Call("GET", f"models/{quote(request.slug, safe='')}", {}, is_hurried=True)
+        case AskBalance():
+            return Call("GET", "billing/balance", {}, is_hurried=True)
         case _:
             offset = request.offset if isinstance(request, ListPage) else 0
             query = {
@@ -113,13 +124,19 @@ def call_of(request: Request, model: str, hook: Hook | None = None) -> Call:
             return Call("GET", "executions", query, is_hurried=isinstance(request, Survey))
 
 
+def cancel_call(prediction_id: str) -> Call:
+    """Spell the wish that a prediction be ended; what comes back says little, and a poll says more."""
+    return Call("POST", f"prediction/{prediction_id}/cancel", {})
+
+
 def read(request: Request, raw: Raw, now_unix: float) -> Answer:
     """Turn what came back for `request` into our words; never raises."""
     kind = request.kind
+    if isinstance(request, AskModel | AskBalance):
+        return _read_look_up(request, raw, now_unix)
     if isinstance(raw, Silence):
-        return _problem(
-            kind, "lost" if raw.was_sent else "unsent", Failure("no_answer", raw.message, retryable=True)
-        )
+        failure = Failure("no_answer", plain_words(raw.message), retryable=True)
+        return _problem(kind, "lost" if raw.was_sent else "unsent", failure)
     if not 200 <= raw.status < 300:
         return _refusal(kind, raw, now_unix)
     try:
@@ -170,31 +187,11 @@ def _read_prediction(body: Json, prediction_id: str) -> Seen:
         return Seen(prediction_id, False, input=given, unknown_word=None if word in _RUNNING else word)
     failure = None
     if word not in _SUCCESS:
-        failure = _prediction_failure(record, was_cancelled=word in _CANCELLED)
+        failure = prediction_failure(record, was_cancelled=word in _CANCELLED)
     urls = output_urls(record.get("output")) if failure is None else ()
+    nothing = no_output(record.get("output")) if failure is None and not urls else None
     cost, took = number_in(metrics.get("cost")), number_in(metrics.get("predict_time"))
-    return Seen(prediction_id, True, urls, failure, cost, took, given)
-
-
-def _prediction_failure(record: Mapping[str, Json], *, was_cancelled: bool) -> Failure:
-    """Read the envelope that stands in `output` when a prediction settled badly."""
-    if was_cancelled:
-        return Failure("cancelled", "the prediction was cancelled at the service", "cancelled")
-    envelope = record.get("output")
-    if not isinstance(envelope, dict):
-        words = envelope if isinstance(envelope, str) and envelope else _words(record)
-        return Failure("prediction_failed", words or "the prediction failed and the service does not say why")
-    code = str(envelope.get("error_code") or "") or None
-    message = str(envelope.get("error_message") or "") or _words(envelope) or "the prediction failed"
-    classification = envelope.get("classification")
-    category = str(classification.get("category", "")).upper() if isinstance(classification, dict) else ""
-    if category in _NEVER_AGAIN or "moderation" in f"{category} {code} {message}".lower():
-        return Failure("prediction_failed", message, code)
-    said = envelope.get("retryable")
-    if said is not True and code == "PROVIDER_FAILED":
-        return Failure(ONE_MORE, message, code, retryable=True)
-    retryable = said if isinstance(said, bool) else category in _AGAIN
-    return Failure("prediction_failed", message, code, retryable=retryable)
+    return Seen(prediction_id, True, urls, failure, cost, took, given, no_output=nothing)
 
 
 def _read_presign(body: Json) -> Presigned:
@@ -245,6 +242,23 @@ def _read_page(body: Json) -> Listed:
     return Listed(tuple(found), is_last=len(found) < PAGE)
 
 
+def _read_look_up(request: LookUp, raw: Raw, now_unix: float) -> Answer:
+    """Read what was asked before spending; whatever is wrong with it is no more than a missing answer."""
+    if isinstance(raw, Response) and raw.status == 429:
+        return _refusal(request.kind, raw, now_unix)
+    why = raw.message if isinstance(raw, Silence) else f"HTTP {raw.status}"
+    if isinstance(raw, Response) and 200 <= raw.status < 300:
+        try:
+            body = decode(raw.body)
+            if isinstance(request, AskModel):
+                return ModelTold(replace(read_card(body, request.slug), fetched_at=now_unix))
+            return BalanceTold(read_balance(body))
+        except SenselessError as problem:
+            why = f"the answer makes no sense: {problem}"
+    why = plain_words(why)
+    return ModelTold(None, why) if isinstance(request, AskModel) else BalanceTold(None, why)
+
+
 # ---------------------------------------------------------------- refusals
 
 
@@ -254,25 +268,19 @@ def _refusal(kind: Kind, raw: Response, now_unix: float) -> Problem:
     except SenselessError:
         body = None
     record: Mapping[str, Json] = body if isinstance(body, dict) else {}
-    words = _words(record) or f"HTTP {raw.status}"
+    words = words_in(body) or (plain_body(raw.body) if body is None else "") or f"HTTP {raw.status}"
     if 300 <= raw.status < 400:
-        words = f"HTTP {raw.status} to {raw.headers.get('location', 'nowhere').partition('?')[0]}"
+        where = raw.headers.get("location", "nowhere").partition("?")[0]
+        words = plain_words(f"HTTP {raw.status} to {where}")
     found = verdict(kind, str(raw.status))
     cap = _named_cap(words) if kind is Kind.CREATE and found is Verdict.THROTTLED else None
-    failure = Failure(f"http_{raw.status}", words, str(raw.status), retryable=found is not Verdict.PERMANENT)
+    code = code_in(body) or str(raw.status)
+    failure = Failure(f"http_{raw.status}", words, code, retryable=found is not Verdict.PERMANENT)
     return Problem(found, failure, _retry_after(raw, record, now_unix), cap)
 
 
 def _problem(kind: Kind, condition: str, failure: Failure) -> Problem:
     return Problem(verdict(kind, condition), failure, is_senseless=condition == "senseless")
-
-
-def _words(record: Mapping[str, Json]) -> str:
-    """Collect what the service says in an error body, in its own words."""
-    parts = [record.get(key) for key in ("error", "message", "detail", "details")]
-    return ": ".join(dict.fromkeys(str(part) for part in parts if part and isinstance(part, str | int)))[
-        :2000
-    ]
 
 
 def _named_cap(words: str) -> int | None:

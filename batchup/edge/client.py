@@ -37,21 +37,36 @@ class Client:
     """The service's API over HTTP. `timeout_s` is in real seconds, for one whole exchange."""
 
     def __init__(self, url: str, *, key: str, auth: str, timeout_s: float, open_creates: int = 1) -> None:
-        self._key = key.encode()
+        self._key: str | None = None
+        self._hidden: set[bytes] = set()  # keys that were in use too: the service may still repeat them
+        self._auth = auth
         self._base = URL(url.rstrip("/") + "/")
-        # With each request, not the session's: what a session sends always, it sends a proxy in clear.
-        self._headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": "batchup",
-            **({"X-API-Key": key} if auth == "x-api-key" else {"Authorization": f"Bearer {key}"}),
-        }
+        self.take_key(key)
         self._timeout = aiohttp.ClientTimeout(
             total=timeout_s, connect=timeout_s * _CONNECT_SHARE, ceil_threshold=float("inf")
         )
         self._hurried = aiohttp.ClientTimeout(total=timeout_s * _HURRIED_SHARE, ceil_threshold=float("inf"))
         self._open_creates = open_creates
         self._proxy = proxy_for(self._base)
+
+    def take_key(self, key: str) -> bool:
+        """Use this key from the next request on; tell whether it is another one than so far."""
+        if self._key == key:
+            return False
+        self._key = key
+        self.hide(key)
+        # With each request, not the session's: what a session sends always, it sends a proxy in clear.
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "batchup",
+            **({"X-API-Key": key} if self._auth == "x-api-key" else {"Authorization": f"Bearer {key}"}),
+        }
+        return True
+
+    def hide(self, secret: str) -> None:
+        """Mask this in all that comes: a service that repeats it would carry it into logs and mails."""
+        self._hidden |= {secret.encode(), secret.replace("/", "\\/").encode()}  # as some spell it in JSON
 
     async def __aenter__(self) -> Self:
         self._others = self._session(aiohttp.TCPConnector(limit=0))
@@ -88,13 +103,17 @@ class Client:
                 proxy=self._proxy,
                 middlewares=(_once(),),
             ) as response:
-                # A service that repeats the key in its words would carry it into logs and mails.
-                body_read = (await _read(response)).replace(self._key, b"***")
+                body_read = self._masked(await _read(response))
                 return Response(response.status, _headers(response), body_read)
         except _UNSENT as error:
-            return Silence(was_sent=False, message=_words(error))
+            return Silence(was_sent=False, message=self._masked(_words(error).encode()).decode())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return Silence(was_sent=True, message=_words(error))
+            return Silence(was_sent=True, message=self._masked(_words(error).encode()).decode())
+
+    def _masked(self, text: bytes) -> bytes:
+        for secret in self._hidden:
+            text = text.replace(secret, b"***")
+        return text
 
 
 def _once() -> aiohttp.ClientMiddlewareType:

@@ -14,13 +14,13 @@ import anyio.to_thread
 
 from batchup.core.fingerprint import fingerprint
 from batchup.core.items import Item
-from batchup.core.messages import Event, ItemCounted, ItemRead, ManifestEnded
+from batchup.core.messages import Event, ItemCounted, ItemRead, ManifestEnded, Note
 from batchup.core.resume import Decision, Plan, Remembered, decide
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.contents import Contents
 from batchup.edge.items import Draft, ItemMaker
-from batchup.edge.manifest import Reject, Row, read_manifest
+from batchup.edge.manifest import Reject, Row, read_manifest, watch_manifest
 from batchup.edge.rejects import Rejects
 from batchup.edge.seen import Conflict, Duplicate, Seen
 from batchup.errors import BatchupError
@@ -44,11 +44,12 @@ class Feeder:
     feed: Callable[[Event], None]
     wants_items: Callable[[], bool]
     fail: Callable[[BatchupError], None]
+    note: Callable[[Note], None]
     now_unix: Callable[[], float]
     limit: int | None = None
     rerun_failed: bool = False
     is_limited: bool = False  # the limit left something over
-    is_complete: bool = False  # the manifest's end was read
+    is_complete: bool = False  # the manifest's end was read, and it stayed the same meanwhile
     _handed_on: int = 0
     _wanted: anyio.Event = field(default_factory=anyio.Event)
 
@@ -64,12 +65,17 @@ class Feeder:
             self.fail(error)
 
     async def _run(self) -> None:
+        watch = await anyio.to_thread.run_sync(watch_manifest, self.job)
         drafts = first_of_each_id(self.job, self.maker)
         while chunk := await anyio.to_thread.run_sync(_some, drafts):
+            if not await anyio.to_thread.run_sync(watch.is_sound):
+                break  # half of one row and half of another may have made a third
             remembered = self.checkpoint.remembered([draft.id for draft in chunk if isinstance(draft, Draft)])
             for draft in chunk:
                 await self._take(draft, remembered)
-        self.is_complete = True
+        self.is_complete = not await anyio.to_thread.run_sync(watch.has_changed)
+        if not self.is_complete:
+            self.note(Note("manifest_changed", "warning"))
         self.feed(ManifestEnded())
 
     async def _take(self, draft: Draft | Reject, remembered: dict[str, Remembered]) -> None:

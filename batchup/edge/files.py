@@ -10,8 +10,9 @@ from typing import BinaryIO
 
 from batchup.errors import DiskProblem
 
+FULL_REMEDY = "Free some space, then run the same command again: it continues where it stopped."
 _REMEDIES = {
-    errno.ENOSPC: "Free some space, then run the same command again: it continues where it stopped.",
+    errno.ENOSPC: FULL_REMEDY,
     errno.EDQUOT: "Free some of your quota, then run the same command again: it continues where it stopped.",
     errno.EROFS: "Make the file system writable, or choose another folder with [output] dir.",
     errno.EACCES: "Make the folder writable, or choose another one with [output] dir.",

@@ -8,10 +8,14 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
+from batchup.core.account import ModelCard
 from batchup.core.calendar import Calendar
 from batchup.core.forecast import Forecast, Quantile, forecast, quantile_of
+from batchup.core.money import Cost, Seen, foresee
 from batchup.core.resume import Remembered
 from batchup.core.states import State
+from batchup.edge.account import known_card
+from batchup.edge.books import costs_seen
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.contents import NAME as CONTENTS
 from batchup.edge.contents import Contents, mark_of
@@ -21,6 +25,8 @@ from batchup.edge.lock import RunLock
 from batchup.edge.manifest import Reject
 from batchup.edge.policies import policy_of
 from batchup.edge.schema import NAME as CHECKPOINT
+from batchup.edge.space import foresee_shortage
+from batchup.errors import Locked
 from batchup.job import Job
 
 CHUNK_ROWS = 500
@@ -38,15 +44,36 @@ class Outlook:
     outstanding: int = 0
     uploads: int = 0  # contents that are not at the service
     forecast: Forecast | None = None
-    price_usd: float | None = None  # the mean of what has settled
-    priced_from: int = 0  # predictions
+    is_running: bool = False  # so that the checkpoint was not looked into
+    seen: Seen = field(default_factory=Seen)  # what predictions have cost so far
+    spent_usd: float = 0.0  # by the whole job
+    card: ModelCard | None = None  # of the model, as far as it is known without asking
+    shortage: str | None = None  # the disk is too small, in a sentence
+    local_bytes: int = 0  # of the local images of outstanding items
+    local_count: int = 0  # outstanding items that have some
+
+    @property
+    def price_usd(self) -> float | None:
+        """What a prediction will probably cost: the mean of what has settled, else what is named."""
+        named = None if self.card is None else self.card.price_usd
+        return named if self.seen.mean_usd is None else self.seen.mean_usd
+
+    @property
+    def cost(self) -> Cost | None:
+        """What the outstanding items will cost; None where no price is known."""
+        named, low = (None, None) if self.card is None else (self.card.price_usd, self.card.low_usd)
+        return foresee(self.outstanding, self.seen, named, low)
 
 
 def count(job: Job) -> Outlook:
-    """Read a job's manifest alone. Blocking; sends nothing and opens nothing of an earlier run."""
-    outlook, contents = Outlook(), Contents(None)
-    _count(job, None, contents, outlook)
-    return outlook
+    """Read a job's manifest, and its checkpoint unless it is running. Blocking; sends nothing."""
+    try:
+        with _checkpoint(job) as checkpoint:
+            return _counted(job, checkpoint)
+    except Locked:
+        outlook = _counted(job, None)
+        outlook.is_running = True
+        return outlook
 
 
 def look_ahead(job: Job) -> Outlook:
@@ -55,15 +82,8 @@ def look_ahead(job: Job) -> Outlook:
     Raises Locked while the job is running.
     """
     with _checkpoint(job) as checkpoint:
-        outlook, contents = Outlook(), Contents(_if_there(job, CONTENTS))
-        try:
-            _count(job, checkpoint, contents, outlook)
-        finally:
-            contents.close()
+        outlook = _counted(job, checkpoint)
         remembered = [] if checkpoint is None else checkpoint.sightings()
-        outlook.price_usd, outlook.priced_from = (None, 0) if checkpoint is None else checkpoint.price()
-    if outlook.price_usd is None:
-        outlook.price_usd = _price(job)
     quantile, learned_from = _quantile(job, remembered)
     rate = job.limits.rate
     outlook.forecast = forecast(
@@ -79,14 +99,19 @@ def look_ahead(job: Job) -> Outlook:
     return outlook
 
 
-def _price(job: Job) -> float | None:
-    """Return what a prediction costs before any has settled: only the simulator tells beforehand."""
-    if job.simulator is None:
-        return None
-    from batchup.simulator.models import catalogue  # noqa: PLC0415 - a real job never loads the simulator
-
-    model = catalogue().get(job.model)
-    return None if model is None else float(model.cost["amount"])
+def _counted(job: Job, checkpoint: Checkpoint | None) -> Outlook:
+    """Count the manifest against the checkpoint, and say what that needs of money and of the disk."""
+    outlook = Outlook(card=known_card(job))
+    contents = Contents(None if checkpoint is None else _if_there(job, CONTENTS))
+    try:
+        _count(job, checkpoint, contents, outlook)
+    finally:
+        contents.close()
+    if checkpoint is not None:
+        outlook.seen, outlook.spent_usd = costs_seen(checkpoint), checkpoint.money()[0]
+    mean_bytes = outlook.local_bytes / outlook.local_count if outlook.local_count else None
+    outlook.shortage = foresee_shortage(job, checkpoint, outlook.outstanding, mean_bytes)
+    return outlook
 
 
 def _quantile(job: Job, remembered: Sequence[Sequence[object]]) -> tuple[Quantile, int]:
@@ -133,7 +158,7 @@ def _count(job: Job, checkpoint: Checkpoint | None, contents: Contents, outlook:
             outlook.items += 1
             if _is_outstanding(known.get(draft.id)):
                 outlook.outstanding += 1
-                wanted |= _contents_of(draft, contents)
+                wanted |= _contents_of(draft, contents, outlook)
     there = set()
     if checkpoint is not None:
         digests = [digest.hex() for digest in wanted if isinstance(digest, bytes)]
@@ -149,9 +174,12 @@ def _is_outstanding(known: Remembered | None) -> bool:
     return known.state not in _AT_REST
 
 
-def _contents_of(draft: Draft, contents: Contents) -> set[str | bytes]:
+def _contents_of(draft: Draft, contents: Contents, outlook: Outlook) -> set[str | bytes]:
     """Name the contents of an item's files: by their hash, where it is known, else by their path."""
     found: set[str | bytes] = set()
+    outlook.local_count += bool(draft.paths)
     for path in draft.paths.values():
-        found.add(contents.get(str(path), mark_of(path.stat())) or str(path))
+        stat = path.stat()
+        outlook.local_bytes += stat.st_size
+        found.add(contents.get(str(path), mark_of(stat)) or str(path))
     return found

@@ -13,6 +13,7 @@ _AddressInfo: TypeAlias = tuple[
     int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]
 ]
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_COMPATIBLE = ipaddress.IPv6Network("::/96")  # but for :: and ::1, which are addresses of their own
 
 
 class PrivateAddress(OSError):
@@ -42,9 +43,17 @@ def may_be_public(host: str) -> bool:
     """Tell whether a host, a name or digits, may be public: all one can say where a proxy looks it up."""
     name = host.rstrip(".").lower()
     try:
-        return is_public(name)
+        return is_public(_plain(name))
     except ValueError:
         return name != "localhost" and not name.endswith(".localhost")
+
+
+def _plain(host: str) -> str:
+    """Write an IPv4 address as four decimals: to a resolver 2130706433, 0x7f.1 and 0177.1 are 127.0.0.1."""
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        return host
 
 
 def _is_public(address: _Address) -> bool:
@@ -59,6 +68,6 @@ def _is_public(address: _Address) -> bool:
 
 def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     """Return the IPv4 address that an IPv6 one leads to, if it is of a kind that does."""
-    if address in _NAT64:
+    if address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
         return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.ipv4_mapped or address.sixtofour

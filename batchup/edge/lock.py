@@ -4,6 +4,7 @@ import fcntl
 import os
 import socket
 import time
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,7 +22,8 @@ class RunLock:
 
     def __init__(self, folder: Path, run_id: str) -> None:
         self._path = folder / NAME
-        self._holder = f"run {run_id}, process {os.getpid()} on {socket.gethostname()}"
+        since = datetime.now().astimezone().isoformat(" ", "seconds")
+        self._holder = f"run {run_id}, process {os.getpid()} on {socket.gethostname()}, since {since}"
 
     def __enter__(self) -> Self:
         with disk_problems(self._path):

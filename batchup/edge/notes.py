@@ -5,7 +5,7 @@ from typing import Protocol
 from batchup.core import wire
 from batchup.core.items import Outcome
 from batchup.core.messages import Answered, Event, Note
-from batchup.core.requests import Accepted, Create, Poll, Request
+from batchup.core.requests import Accepted, AskBalance, AskModel, Create, Poll, Request
 
 
 class Observer(Protocol):
@@ -32,4 +32,5 @@ def of_exchange(request: Request, raw: wire.Raw) -> Note:
     """Describe an exchange for the log of whoever looks for a fault."""
     came = {"status": raw.status} if isinstance(raw, wire.Response) else {"why": raw.message}
     about = {"item": request.item_id} if isinstance(request, Create | Poll) else {}
-    return Note("request", "debug", {"kind": request.kind.value, **about, **came})
+    kind = "account" if isinstance(request, AskModel | AskBalance) else request.kind.value
+    return Note("request", "debug", {"kind": kind, **about, **came})

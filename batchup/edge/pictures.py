@@ -11,15 +11,15 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from batchup.edge.files import disk_problems
+from batchup.edge.picture_ends import has_end
 
-_TAIL = 1 << 16
+_MOST_FRAMES = 10_000  # a minute's worth of empty frames fits into a few megabytes
 _DECODERS: dict[str, Callable[[Path], ImageFile.ImageFile]] = {
     "png": PngImageFile,
     "jpg": JpegImageFile,
     "webp": WebPImageFile,
     "gif": GifImageFile,
 }
-_PNG_END = b"\x00\x00\x00\x00IEND\xaeB\x60\x82"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def check_picture(path: Path, *, max_pixels: int) -> Picture:
     call it in a thread.
     """
     with disk_problems(path), path.open("rb") as file:
-        head, tail = file.read(16), _tail(path)
+        head = file.read(16)
     extension = _extension(head)
     try:
         with _open(extension, path) as image:
@@ -59,15 +59,11 @@ def check_picture(path: Path, *, max_pixels: int) -> Picture:
     except Exception as error:
         # The decoders meet foreign bytes, and raise whatever their depths do: IndexError, struct.error, ...
         raise _broken(error, path) from error
-    if not _has_end(extension, tail):
+    with disk_problems(path):
+        is_whole = has_end(extension, path)
+    if not is_whole:
         raise BadPicture("truncated", f"the {extension} file ends early")
     return Picture(extension, width, height)
-
-
-def _tail(path: Path) -> bytes:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _TAIL))
-        return file.read()
 
 
 def _extension(head: bytes) -> str:
@@ -90,7 +86,9 @@ def _open(extension: str, path: Path) -> ImageFile.ImageFile:
 def _decode(image: ImageFile.ImageFile, max_pixels: int) -> None:
     """Decode every frame, refusing before the first byte is decoded that makes too many pixels."""
     decoded = 0
-    for frame in _frames(image):
+    for number, frame in enumerate(_frames(image)):
+        if number >= _MOST_FRAMES:
+            raise BadPicture("too_large", f"more than {_MOST_FRAMES} frames")
         decoded += frame.width * frame.height
         if decoded > max_pixels:
             size = f"{frame.width} x {frame.height} pixels"
@@ -116,12 +114,3 @@ def _broken(error: Exception, path: Path) -> BadPicture:
             raise error
     kind = "truncated" if isinstance(error, OSError | EOFError) else "not_image"
     return BadPicture(kind, f"it does not decode: {error}")
-
-
-def _has_end(extension: str, tail: bytes) -> bool:
-    """Tell whether a decodable file has its end too: these two formats decode well without it."""
-    if extension == "png":
-        return _PNG_END in tail
-    if extension == "gif":
-        return tail.rstrip(b"\x00").endswith(b";")
-    return True

@@ -4,7 +4,6 @@ It decides nothing. What costs money is written down before it is done, and betw
 and the commit of its id nothing is awaited.
 """
 
-import traceback
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,53 +14,40 @@ from anyio.abc import TaskGroup
 
 from batchup.core import wire
 from batchup.core.batch import Batch
-from batchup.core.items import Failure, Outcome
+from batchup.core.items import Outcome
 from batchup.core.messages import (
     Answered,
     Download,
-    Downloaded,
-    DownloadFailed,
     End,
     Event,
     Keep,
     KeepSightings,
     KeepUpload,
+    KeyRead,
     Note,
     Put,
+    RereadKey,
     Sent,
     Stop,
     Tell,
-    UploadFailed,
 )
 from batchup.core.requests import Create, Done, Listed, Request, Wait
-from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.client import Client
-from batchup.edge.clock import Clock
+from batchup.edge.ballast import is_full
+from batchup.edge.files import FULL_REMEDY
 from batchup.edge.limits import Gate, Lease, Unlimited
 from batchup.edge.notes import Observer, not_recorded, of_exchange
-from batchup.edge.outputs import DownloadProblem, Outputs
-from batchup.edge.put import Uploader
+from batchup.edge.secret import reread
 from batchup.edge.sharing import Sharing
-from batchup.errors import BatchupError, InternalProblem
+from batchup.edge.tools import Tools
+from batchup.edge.transfers import Transfers
+from batchup.errors import BatchupError, DiskProblem, InternalProblem
 
-LEAVE_S = 33.0  # real seconds for the open create and running downloads after a stop
+__all__ = ["Pool", "Tools"]
+
+# Real seconds for running downloads after a stop. The open create is waited for as long as its answer may
+# take, `request_timeout`: what it bought would be in doubt otherwise.
+LEAVE_S = 33.0
 LONGEST_NAP_S = 5.0  # real seconds; the loop looks up at least this often
-BUGS_BORNE = 4  # items that may meet a bug of ours before it is the run's affair
-
-
-@dataclass(slots=True)
-class Tools:
-    """What the pool works with."""
-
-    clock: Clock
-    gate: Gate | Unlimited
-    client: Client
-    uploader: Uploader
-    outputs: Outputs
-    checkpoint: Checkpoint
-    model: str
-    download_count: int
-    hook: wire.Hook | None = None  # where the service is to call back
 
 
 @dataclass(slots=True)
@@ -73,14 +59,17 @@ class Pool:
     observer: Observer
     sharing: Sharing | None = None  # with other runs that use the same key
     on_change: Callable[[], None] = lambda: None  # called when the batch may want more items
+    find_shortage: Callable[[], BatchupError | None] = lambda: None  # asked before each create
     error: BatchupError | None = None
+    ending: BatchupError | None = None  # what a run that drains is to end with
     _is_broken: bool = False  # something could not be written down: nothing is begun any more
-    _met_bugs: set[str] = field(default_factory=set)  # items, or contents, that met a bug of ours
     _news: anyio.Event = field(default_factory=anyio.Event)
     _is_leaving: anyio.Event = field(default_factory=anyio.Event)
-    _saving: set[anyio.CancelScope] = field(default_factory=set)
     _tasks: TaskGroup = field(init=False)
-    _download_slots: anyio.CapacityLimiter = field(init=False)
+    _transfers: Transfers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._transfers = Transfers(self.tools, self.observer, self.feed, self.fail, self._is_leaving)
 
     async def run(
         self,
@@ -90,7 +79,6 @@ class Pool:
         is_stopped: bool = False,
     ) -> None:
         """Take up what was left, then send, wait and save until nothing is left; raise nothing but bugs."""
-        self._download_slots = anyio.CapacityLimiter(self.tools.download_count)
         async with anyio.create_task_group() as self._tasks:
             for event in restored:
                 self.feed(event)
@@ -99,6 +87,7 @@ class Pool:
                 self.stop("signal")
             self._tasks.start_soon(read_items)
             await self._loop()
+            self.error = self.error or self.ending
             self._is_leaving.set()  # a stop that comes now finds nothing to leave
             if self.sharing is not None:
                 with self._or_fail():
@@ -156,13 +145,22 @@ class Pool:
                     self.feed(event)
 
     def _keep(self, changes: list[Keep | KeepUpload | KeepSightings], *, is_bought: bool) -> None:
-        """Write changes down; what was bought is tried once more, as a disk may take the second write."""
+        """Write changes down; once more where room was made, or something was bought: a disk may take it."""
         try:
             self.tools.checkpoint.keep(changes)
-        except BatchupError:
-            if not is_bought:
+        except BatchupError as error:
+            if not (self._has_made_room(error, is_bought=is_bought) or is_bought):
                 raise
             self.tools.checkpoint.keep(changes)
+
+    def _has_made_room(self, error: BatchupError, *, is_bought: bool) -> bool:
+        """Give up the ballast for a write that the disk did not take; the run ends, as there is only one."""
+        ballast = self.tools.ballast
+        if ballast is None or not (is_bought or is_full(error)) or not ballast.release():
+            return False
+        self.fail(DiskProblem(error.message, remedy=FULL_REMEDY))
+        self.abort()  # a download would take the room at once
+        return True
 
     def stop(self, reason: str, *, drain: bool = False) -> None:
         """Create nothing more; leave what is in flight to the next run, or with `drain` let it land."""
@@ -170,10 +168,14 @@ class Pool:
         if not drain:
             self._leave()
 
+    def drain(self, error: BatchupError) -> None:
+        """Create nothing more, let what is in flight land, and end the run with `error`."""
+        self.ending = self.ending or error
+        self.stop("disk", drain=True)
+
     def abort(self) -> None:
         """Drop the downloads; the open create is still waited for."""
-        for scope in list(self._saving):
-            scope.cancel()
+        self._transfers.drop()
         self._wake()
 
     def fail(self, error: BatchupError) -> None:
@@ -207,6 +209,8 @@ class Pool:
     # ------------------------------------------------------------ requests
 
     async def _begin(self, request: Request) -> None:
+        if isinstance(request, Create) and self._lacks_room():
+            return
         gate, lease = self.tools.gate, None
         with self._or_fail():
             lease = await gate.take(self.tools.clock.monotonic())
@@ -219,9 +223,16 @@ class Pool:
         self.feed(Sent(request))
         if self._is_broken:
             return
-        with self._or_fail():  # a slow disk may have held up the commit since the permit was taken
-            gate.sent(lease, self.tools.clock.monotonic())
         self._tasks.start_soon(self._exchange, request, gate, lease)
+
+    def _lacks_room(self) -> bool:
+        """Drain where the disk has too little room for what a create would bring."""
+        shortage: BatchupError | None = None
+        with self._or_fail():
+            shortage = self.find_shortage()
+        if shortage is not None:
+            self.drain(shortage)
+        return shortage is not None or self.error is not None
 
     def _has_slot(self) -> bool:
         """Take a slot for a create; what other runs have taken meanwhile is told to the core."""
@@ -238,6 +249,8 @@ class Pool:
         """Send one request. A create is shielded: it may be bought already when somebody cancels."""
         with anyio.CancelScope(shield=isinstance(request, Create)):
             call = wire.call_of(request, self.tools.model, self.tools.hook)
+            with self._or_fail():  # a slow disk or a stopped process may have come since the permit was taken
+                gate.sent(lease, self.tools.clock.monotonic())
             raw = await self.tools.client.send(call, request.kind)
             if isinstance(raw, wire.Response):
                 with self._or_fail():
@@ -271,17 +284,23 @@ class Pool:
     def _do(self, command: object) -> None:
         match command:
             case Download():
-                self._tasks.start_soon(self._download, command)
+                self._tasks.start_soon(self._transfers.download, command)
             case Put():
-                self._tasks.start_soon(self._put, command)
+                self._tasks.start_soon(self._transfers.put, command)
             case Tell():
                 self._tell(command.outcome)
             case Note():
                 self.observer.note(command)
+            case RereadKey():
+                self._tasks.start_soon(self._reread_key)
             case End():
                 self.fail(command.error)
             case _:
                 pass
+
+    async def _reread_key(self) -> None:
+        key = await reread(self.tools.read_key)
+        self.feed(KeyRead(changed=key is not None and self.tools.client.take_key(key)))
 
     def _tell(self, outcome: Outcome) -> None:
         """Pass an outcome on; if that raises, nobody takes the outcomes, and the run ends in order."""
@@ -292,54 +311,3 @@ class Pool:
             problem = InternalProblem(words, remedy="Nothing is lost; run the same job again.")
             problem.__cause__ = error
             self.fail(problem)
-
-    async def _put(self, command: Put) -> None:
-        try:
-            event = await self.tools.uploader.put(command)
-        except Exception as error:  # noqa: BLE001 a bug in one item is not the run's
-            event = UploadFailed(command.file.sha256, self._blame(command.file.sha256, error))
-        self.feed(event)
-
-    def _blame(self, what: str, error: Exception) -> Failure:
-        """Turn what a transfer raised into a failure of its item; a problem of the run ends the run."""
-        if isinstance(error, BatchupError):
-            self.fail(error)
-            return Failure("disk", error.message, retryable=True)
-        words = f"a bug in batchup: {type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error))
-        self.observer.note(Note("bug", "error", {"item": what, "why": words, "trace": trace}))
-        self._met_bugs.add(what)
-        if len(self._met_bugs) > BUGS_BORNE:
-            remedy = "Nothing is lost; run.log.jsonl shows where it happened."
-            self.fail(InternalProblem(f"{len(self._met_bugs)} items met {words}", remedy=remedy))
-        return Failure("internal", words)
-
-    async def _download(self, command: Download) -> None:
-        dropped = DownloadFailed(command.item_id, Failure("stopped", "the run was stopped", retryable=True))
-        with anyio.CancelScope() as scope:
-            self._saving.add(scope)
-            await self._hold_back(command)
-            if self._is_leaving.is_set() and command.not_before > self.tools.clock.now():
-                event: Downloaded | DownloadFailed = dropped
-            else:
-                async with self._download_slots:
-                    event = await self._fetch(command)
-            self._saving.discard(scope)
-        self.feed(dropped if scope.cancelled_caught else event)
-
-    async def _hold_back(self, command: Download) -> None:
-        """Wait for the download's time, but not beyond a stop."""
-        wait_s = self.tools.clock.real_s(command.not_before - self.tools.clock.now())
-        if wait_s > 0:
-            with anyio.move_on_after(wait_s):
-                await self._is_leaving.wait()
-
-    async def _fetch(self, command: Download) -> Downloaded | DownloadFailed:
-        try:
-            is_twin = self.tools.checkpoint.is_twin(command.item_id)
-            files = await self.tools.outputs.save(command.item_id, command.urls, is_twin=is_twin)
-        except DownloadProblem as problem:
-            return DownloadFailed(command.item_id, problem.failure, is_gone=problem.is_gone)
-        except Exception as error:  # noqa: BLE001 a bug in one item is not the run's
-            return DownloadFailed(command.item_id, self._blame(command.item_id, error))
-        return Downloaded(command.item_id, files)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol, TextIO
 
 from tqdm import tqdm  # type: ignore[import-untyped] # tqdm brings no types
 
+from batchup.core.redaction import plain_words
 from batchup.core.snapshot import Snapshot
 
 _FIRST_LINE_S = 10.0
@@ -212,9 +213,13 @@ def duration(seconds: float | None) -> str:
 
 
 def printable(line: str) -> str:
-    """Replace what would move a terminal's cursor or colour it: the service's words are not ours."""
+    """Replace what would move a terminal's cursor or colour it, and what looks secret: words may be foreign.
+
+    What is printed at night ends up in a journal or a mail.
+    """
     return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
+        for character in plain_words(line)
     )
 
 

@@ -34,12 +34,22 @@ _SAID: Final = {
     "overdue": "{item}: still running past its timeout; it is looked at ever more rarely",
     "unknown_status": '{item}: the service says "{word}", a status it does not document; taken as running',
     "absent": "{item}: was never created; it is sent again",
+    "key_changed": "the service refused the key; another one was read, and the run goes on with it",
     "sharing": "live runs with the same key: {runs}; they share its limits",
     "sharing_ended": "no other run shares the limits any more",
     "found": "{item}: was created after all; found in the service's list",
     "limits_changed": "limits from now on: {concurrency} at a time, {rate}",
     "limits_later": "{names} in the job file: from the next run on; this one goes on as it began",
     "limits_not_read": "the limits stay as they are, the job file cannot be read: {why}",
+    "disk_small": "{why}",
+    "key_exposed": "{why}",
+    "manifest_changed": "the manifest was changed while it was read: the same command reads it again",
+    "moved": "this job ran on {host} just now: nothing is sent for {held_s} s, so that its limits hold",
+    "price": "{words}",
+    "balance_low": "the balance is {balance}: at $10 and below the service allows {cap} in flight,"
+    " this job is for {concurrency}",
+    "balance_short": "the balance, {balance}, is less than the {count} outstanding items will probably cost,"
+    " about {cost}",
     "not_recorded": "{item}: bought as {prediction_id}, which could not be written down; the next run looks",
 }
 

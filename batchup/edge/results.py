@@ -1,23 +1,25 @@
 """`results.jsonl`: one line for each item that has been touched, brought up to date at the end of a run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 import msgspec
 
+from batchup.core.causes import cause_of, what_to_do
 from batchup.core.items import Failure, Outcome, SavedFile
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.files import append_lines, write_lines
+from batchup.edge.schema import is_whole
 
 NAME = "results.jsonl"
-_QUERY = """
+_QUERY = f"""
 SELECT i.n, i.id, i.state, i.prediction_id, i.attempt, i.cost_usd, i.predict_time_s,
-       i.created_at, i.settled_at, i.saved_at, i.failure, d.input, i.input
+       i.created_at, i.settled_at, i.saved_at, i.failure, d.input, i.input, {is_whole("i")}
 FROM items i JOIN defaults d ON d.n = i.defaults
-"""
+"""  # noqa: S608 names are ours
 
 
 async def bring_up_to_date(checkpoint: Checkpoint, folder: Path) -> None:
@@ -48,15 +50,25 @@ def _bring_up_to_date(checkpoint: Checkpoint, path: Path) -> None:
 
 def outcomes(checkpoint: Checkpoint, clause: str = "ORDER BY i.n") -> Iterator[Outcome]:
     """Yield where each touched item stands, in the order in which they were first touched."""
-    for row in checkpoint.db.execute(_QUERY + clause):
+    for *row, is_as_written in checkpoint.db.execute(_QUERY + clause):
+        checkpoint.trust(row[1], is_as_written)
         yield _outcome(checkpoint, row)
 
 
 def _lines(checkpoint: Checkpoint, clause: str) -> Iterator[bytes]:
-    return (msgspec.json.encode(outcome) for outcome in outcomes(checkpoint, clause))
+    return (msgspec.json.encode(_line(outcome)) for outcome in outcomes(checkpoint, clause))
 
 
-def _outcome(checkpoint: Checkpoint, row: tuple[Any, ...]) -> Outcome:
+def _line(outcome: Outcome) -> Any:
+    """Put beside a failure what it is called and what to do about it."""
+    if outcome.failure is None:
+        return outcome
+    line = msgspec.to_builtins(outcome)
+    line["failure"] |= {"cause": cause_of(outcome.failure), "what_to_do": what_to_do(outcome.failure)}
+    return line
+
+
+def _outcome(checkpoint: Checkpoint, row: Sequence[Any]) -> Outcome:
     number, item_id, state, prediction_id, attempt, cost, predict_time, *instants, failure, job, own = row
     created_at, settled_at, saved_at = instants
     return Outcome(

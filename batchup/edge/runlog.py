@@ -41,6 +41,10 @@ class RunLog:
         """The first error of writing the log, if there was one."""
         return self._handler.problem
 
+    def hide(self, secret: str) -> None:
+        """Let one more value not appear from now on."""
+        self._redactor.hide(secret)
+
     def debug(self, event: str, **fields: object) -> None:
         """Log what helps to find a fault."""
         self._log(logging.DEBUG, event, fields)

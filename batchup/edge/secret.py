@@ -2,14 +2,19 @@
 
 import os
 import re
-from collections.abc import Mapping
+import stat
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import anyio
+import anyio.to_thread
 
 from batchup.errors import ConfigProblem
 from batchup.job import Service
 
 _KEY = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _SIMULATOR_KEY = "simulator"
+REREAD_S = 20.0  # real seconds for reading it once more; it may lie on a network folder that hangs
 
 
 def read_key(service: Service, environ: Mapping[str, str] | None = None) -> str:
@@ -32,6 +37,32 @@ def read_key(service: Service, environ: Mapping[str, str] | None = None) -> str:
             f"The key in {service.key} has spaces or characters that no key has; copy it again, on one line."
         )
     return key
+
+
+def exposed_key(service: Service) -> str | None:
+    """Say in a sentence that others on this machine can read the key's file; None where they cannot."""
+    kind, _, name = service.key.partition(":")
+    if service.is_simulated or kind != "file":
+        return None
+    try:
+        mode = Path(name).expanduser().stat().st_mode
+    except OSError:
+        return None
+    if not mode & (stat.S_IRGRP | stat.S_IROTH):
+        return None
+    return f"others on this machine can read the key in {name}: `chmod 600 {name}` keeps it yours"
+
+
+async def reread(read: Callable[[], str] | None) -> str | None:
+    """Read a key again by `read`; None where it cannot be read, or its place gives no answer."""
+    if read is None:
+        return None
+    with anyio.move_on_after(REREAD_S):
+        try:
+            return await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
+        except ConfigProblem:
+            return None
+    return None
 
 
 def _from_variable(name: str, environ: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import SystemRandom
 
 import anyio
@@ -11,23 +12,26 @@ import anyio.to_thread
 
 from batchup.core.batch import Batch
 from batchup.core.board import Board
+from batchup.core.books import Books
+from batchup.core.causes import Cause
 from batchup.core.items import Outcome
-from batchup.core.messages import Notified
-from batchup.core.summary import Summary, ended, summarise
+from batchup.core.messages import Note, Notified
+from batchup.core.money import reckon
+from batchup.core.summary import Summary, closed, ended, summarise
 from batchup.core.wire import Hook
-from batchup.edge import results
+from batchup.edge import account, moved, results
+from batchup.edge.ballast import Ballast
+from batchup.edge.books import make_up, read_books
+from batchup.edge.causes import causes_of
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.claim import claim
-from batchup.edge.client import Client
 from batchup.edge.clock import Clock
 from batchup.edge.contents import NAME as CONTENTS
 from batchup.edge.contents import Contents
 from batchup.edge.feeder import Feeder
 from batchup.edge.items import ItemMaker
-from batchup.edge.ledger import Ledger
-from batchup.edge.limits import hold_s
+from batchup.edge.making import make_client, make_gates, make_outputs
 from batchup.edge.manifest import count_rows
-from batchup.edge.outputs import Outputs
 from batchup.edge.pace_log import keep_pace_log
 from batchup.edge.policies import policy_of
 from batchup.edge.pool import Pool, Tools
@@ -38,11 +42,13 @@ from batchup.edge.reporter import Reporter
 from batchup.edge.runlog import NAME as LOG_NAME
 from batchup.edge.runlog import RunLog
 from batchup.edge.schema import NAME as CHECKPOINT
-from batchup.edge.service import leases_path, may_be_private, service_url
+from batchup.edge.secret import exposed_key, read_key
+from batchup.edge.service import service_url
 from batchup.edge.sharing import Sharing, owner_of
 from batchup.edge.slots import Slots
+from batchup.edge.space import SpaceWatch
 from batchup.edge.stopper import Stopper
-from batchup.edge.tuning import GateMaker, Tuner, real_rate
+from batchup.edge.tuning import GateMaker, Tuner
 from batchup.edge.webhooks import Webhooks
 from batchup.errors import BatchupError
 from batchup.job import Job
@@ -86,6 +92,7 @@ class Session:
     run_id: str
     key: str
     started_at: float
+    known_before: int = 0  # predictions that earlier runs have left the ids of
 
     async def run(self, stopper: Stopper) -> tuple[Summary, BatchupError | None]:
         """Open everything, run the pool, bring the results up to date, close everything."""
@@ -104,10 +111,16 @@ class Session:
             stack.callback(contents.close)
             gates = self._gates(stack, clock)
             tools = await self._tools(stack, gates, contents)
+            tools.read_key = partial(self._read_key, log)
             claim(tools.checkpoint, job)
+            if (words := exposed_key(job.service)) is not None:
+                reporter.note(Note("key_exposed", "warning", {"why": words}))
+            for note in moved.hold_after_move(job, tools.checkpoint, gates):
+                reporter.note(note)
             if hooks is not None:
                 await stack.enter_async_context(hooks)
                 tools.hook = Hook(hooks.url, hooks.secret)
+                tools.client.hide(hooks.secret)
             board = self._board(clock, tools.checkpoint)
             slots = Slots(gates.ledger, owner_of(job.output.dir))
             pool = Pool(Batch(board), tools, reporter, Sharing(board, clock, slots, job.limits))
@@ -126,13 +139,16 @@ class Session:
                 stopper.pool = None
             if hooks is not None and hooks.refused_count:
                 log.warning("webhooks_refused", count=hooks.refused_count)
-            try:
-                await results.bring_up_to_date(tools.checkpoint, job.output.dir)
-            except BatchupError as error:
-                pool.error = pool.error or error
-            summary = self._summary(pool, feeder, stopper)
+            account.keep_card(job, board.look_ups.card)
+            summary = await self._close(pool, feeder, stopper)
             reporter.end(reporter.picture(pool), summary)
             return summary, pool.error
+
+    def _read_key(self, log: RunLog) -> str:
+        """Read the key anew; whatever is found appears in no log."""
+        key = read_key(self.job.service)
+        log.hide(key)
+        return key
 
     def _hooks(self, clock: Clock, stopper: Stopper) -> Webhooks | None:
         """Make ready to be called back, if the job asks for it; what comes while nothing runs is dropped."""
@@ -150,28 +166,16 @@ class Session:
         return Webhooks(settings.listen, settings.public_url, on_id=tell, now_unix=now_unix)
 
     def _gates(self, stack: AsyncExitStack, clock: Clock) -> GateMaker:
-        job, rate = self.job, self.job.limits.rate
-        timeout_s = clock.real_s(job.service.request_timeout_s)
-        held_s = timeout_s if rate is None else hold_s(real_rate(rate, clock), timeout_s)
-        slot_s = timeout_s + clock.real_s(job.polling.timeout_s)
-        path = leases_path(job, self.key)
-        allowance = 0 if rate is None else rate.count
-        ledger = Ledger(path, now=clock.monotonic(), hold_s=held_s, allowance=allowance, slot_s=slot_s)
-        stack.callback(ledger.close)
-        return GateMaker(clock, ledger, timeout_s)
+        return make_gates(self.job, self.key, clock, stack)
 
     async def _tools(self, stack: AsyncExitStack, gates: GateMaker, contents: Contents) -> Tools:
         job, clock, timeout_s = self.job, gates.clock, gates.timeout_s
         url = await stack.enter_async_context(service_url(job))
-        client = Client(
-            url,
-            key=self.key,
-            auth=job.service.auth,
-            timeout_s=timeout_s,
-            open_creates=job.limits.open_creates,
-        )
+        client = make_client(job, url, self.key, timeout_s)
+        ballast = Ballast(job.output.dir)
+        ballast.make()
         uploader = Uploader(timeout_s=UPLOAD_TIMEOUT_S, stall_s=STALL_S, on_changed=contents.forget)
-        outputs = Outputs(job.output.dir, max_pixels=job.output.max_pixels, allow_private=may_be_private(job))
+        outputs = make_outputs(job)
         checkpoint = Checkpoint(job.output.dir / CHECKPOINT, clock.calendar, job.input)
         return Tools(
             clock=clock,
@@ -182,6 +186,7 @@ class Session:
             checkpoint=stack.enter_context(checkpoint),
             model=job.model,
             download_count=DOWNLOADS,
+            ballast=ballast,
         )
 
     def _board(self, clock: Clock, checkpoint: Checkpoint) -> Board:
@@ -189,7 +194,14 @@ class Session:
         deadline_at = None if max_duration_s is None else max_duration_s / clock.real_s(1.0)
         policy = policy_of(self.job, deadline_at=deadline_at)
         board = Board(policy, clock.calendar, SystemRandom(), checkpoint.sightings())
+        board.model = self.job.model
         board.tally.job_spend_usd, board.tally.dearest_usd = checkpoint.money()
+        books = read_books(checkpoint)
+        self.known_before = books.known
+        board.tally.written_off, board.tally.uncosted = books.written_off + books.unknown, books.uncosted
+        board.look_ups = account.look_ups_of(self.job)
+        for sent_at in checkpoint.written_off():
+            board.keep_slot(sent_at)
         return board
 
     def _feeder(self, pool: Pool, contents: Contents) -> Feeder:
@@ -202,6 +214,7 @@ class Session:
             feed=pool.feed,
             wants_items=pool.batch.wants_items,
             fail=pool.fail,
+            note=pool.observer.note,
             now_unix=lambda: clock.calendar.to_unix(clock.now()),
             limit=self.options.limit,
             rerun_failed=self.options.rerun_failed,
@@ -212,25 +225,56 @@ class Session:
         restored = pool.tools.checkpoint.unsettled()
         if self.job.simulator is not None:  # embedded, it is at another address in each run
             restored = [replace(event, urls=()) for event in restored]
+        space = SpaceWatch(pool, self.job)
+        pool.find_shortage = space.look
         async with anyio.create_task_group() as companions:
             companions.start_soon(tuner.reporter.show, pool)
             companions.start_soon(tuner.keep_in_step)
             companions.start_soon(keep_pace_log, pool, tuner.reporter)
-            companions.start_soon(self._count, tuner.reporter)
+            companions.start_soon(moved.keep_last_request, pool)
+            limit = self.options.limit
+            companions.start_soon(account.warn_of_shortfall, pool, lambda: tuner.reporter.total, limit)
+            companions.start_soon(self._count, tuner.reporter, space)
             companions.start_soon(self._stop_in_time, pool)
             await pool.run(restored, feeder.run, is_stopped=stopper.is_asked)
             companions.cancel_scope.cancel()
 
-    async def _count(self, reporter: Reporter) -> None:
+    async def _count(self, reporter: Reporter, space: SpaceWatch) -> None:
         try:
             reporter.total = await anyio.to_thread.run_sync(count_rows, self.job, abandon_on_cancel=True)
-        except BatchupError:
+            words = await space.foresee(reporter.total)
+        except (BatchupError, OSError):
             return  # the feeder meets the same problem, and says so
+        if words is not None:
+            reporter.note(Note("disk_small", "warning", {"why": words}))
 
     async def _stop_in_time(self, pool: Pool) -> None:
         if self.options.max_duration_s is not None:
             await anyio.sleep(self.options.max_duration_s)
             pool.stop("deadline")
+
+    async def _close(self, pool: Pool, feeder: Feeder, stopper: Stopper) -> Summary:
+        """Bring the results up to date, group what failed, make up the books, and say how the run ended."""
+        checkpoint = pool.tools.checkpoint
+        causes: tuple[Cause, ...] = ()
+        books: Books | None = None
+        try:
+            await results.bring_up_to_date(checkpoint, self.job.output.dir)
+            causes = await causes_of(checkpoint, feeder.rejects.causes.values())
+            books = await self._books(pool)
+        except BatchupError as error:
+            pool.error = pool.error or error
+        summary = replace(self._summary(pool, feeder, stopper), causes=causes)
+        return summary if books is None else closed(summary, books)
+
+    async def _books(self, pool: Pool) -> Books:
+        """Make up the books: what the run has counted by itself against what the checkpoint says."""
+        tally = pool.batch.board.tally
+        price_usd = reckon(tally, pool.batch.board.look_ups.price_usd).usd
+        known = self.known_before + tally.creates
+        return await make_up(
+            pool.tools.checkpoint, known=known, billed_usd=tally.job_spend_usd, price_usd=price_usd
+        )
 
     def _summary(self, pool: Pool, feeder: Feeder, stopper: Stopper) -> Summary:
         board = pool.batch.board

@@ -57,6 +57,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "run.dedupe": Setting(switch().read, check_no_dedupe, None),
     "output.dir": Setting(text("a folder").read, check_output_dir, is_text=True),
     "output.allow_private": switch(),
+    "output.allow_network": switch(),
     "output.max_pixels": whole(1, _MANY),
     "service.url": text('an http(s) address or "simulator"', check_url),
     "service.key": text("where the key is found", check_key),

@@ -50,6 +50,12 @@ class Model:
         names = ("title", "slug", "version", "category", "output_type", "request_schema")
         return {name: getattr(self, name) for name in names}
 
+    def priced(self, usd: float | None) -> dict[str, Any]:
+        """Return the price guidance where a prediction costs `usd`, None for the model's own price."""
+        if usd is None:
+            return self.cost
+        return self.cost | {"amount": usd, "min": usd, "max": usd, "estimate": f"${usd:g} per execution"}
+
     def scale(self, data: Mapping[str, Any]) -> float:
         """Return how many times wider and higher the output is."""
         return float(self._value(data, self.simulated.scale))

@@ -9,7 +9,7 @@ from email.utils import format_datetime
 from random import Random
 from typing import Any
 
-from batchup.core.wire import Call, Raw, Response, Silence
+from batchup.core.wire import MOST_ROWS, Call, Raw, Response, Silence
 
 EPOCH = 1_800_000_000.0  # the Unix instant of the world's beginning
 PERIOD_S = 60.0
@@ -41,6 +41,7 @@ class FakeService:
     listing_lag_s: float = 20.0
     clock_offset_s: float = 0.0
     stranger_count: int = 0  # predictions of somebody else, made all the time
+    stranger_every_s: float = 7.0
     scripted: list[str] = field(default_factory=list)
     shows_input: bool = True
     copies: int = 1  # items that share a key, and so an input
@@ -55,7 +56,7 @@ class FakeService:
     def __post_init__(self) -> None:
         self.rng = Random(f"service {self.seed}")
         for k in range(self.stranger_count):
-            self._new({"key": f"stranger-{k}"}, k * 7.0)
+            self._new({"key": f"stranger-{k}"}, k * self.stranger_every_s)
 
     # ------------------------------------------------------------ the door
 
@@ -178,6 +179,8 @@ class FakeService:
             if since <= self._unix(p.created_at) <= until and p.created_at + self.listing_lag_s <= t
         ]
         offset, limit = int(query["offset"]), int(query["limit"])
+        if offset + limit > MOST_ROWS:
+            return self._json(400, {"error": "V1 execution pagination is limited to 1000 rows"}, t)
         return self._json(200, {"executions": rows[offset : offset + limit]}, t)
 
     def _listed(self, p: Prediction, t: float) -> dict[str, Any]:

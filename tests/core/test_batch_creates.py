@@ -7,14 +7,14 @@ from core.parts import AGAIN, NEVER, Bench, done, ended, failed, moves, problem,
 from core.world import item
 
 from batchup.core.fingerprint import value_hash
+from batchup.core.failures import ONE_MORE
 from batchup.core.items import Failure
 from batchup.core.messages import DownloadFailed, End, ItemCounted, Keep, Note, Sent, Stop
 from batchup.core.reactions.creates import ALL_REFUSED_COUNT
 from batchup.core.requests import Accepted, Create, Done, ListPage, Poll, Wait
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
-from batchup.core.wire import ONE_MORE
-from batchup.errors import ConfigProblem, DataProblem, KeyRefused, NoCredit, ProtocolProblem, Unavailable
+from batchup.errors import ConfigProblem, DataProblem, NoCredit, ProtocolProblem, Unavailable
 
 
 def test_the_intent_is_written_before_the_create() -> None:
@@ -144,14 +144,13 @@ def test_an_item_gets_the_one_more_attempt_once() -> None:
 @pytest.mark.parametrize(
     ("verdict", "error"),
     [
-        (Verdict.KEY_REFUSED, KeyRefused),
         (Verdict.NO_SUCH_MODEL, ConfigProblem),
         (Verdict.ELSEWHERE, ConfigProblem),
         (Verdict.NO_CREDIT, NoCredit),
     ],
 )
 def test_what_ends_a_run_ends_it_with_its_class(verdict: Verdict, error: type) -> None:
-    """A refused key, an unknown model, a redirect and no credit end the run, and the items stay ready."""
+    """An unknown model, a redirect and no credit end the run, and the items stay ready."""
     bench = Bench(2)
     commands = bench.fail_create(verdict)
     assert ended(commands) is error
@@ -163,10 +162,10 @@ def test_the_first_reason_to_end_counts() -> None:
     """A run ends once, for the first reason."""
     bench = Bench(2, open_creates=2)
     first, second = bench.send(Create, 0.0), bench.send(Create, 0.0)
-    assert ended(bench.answer(first, problem(Verdict.KEY_REFUSED), 0.0)) is KeyRefused
+    assert ended(bench.answer(first, problem(Verdict.NO_SUCH_MODEL), 0.0)) is ConfigProblem
     assert bench.choose(0.0) == Wait(None)
-    assert ended(bench.answer(second, problem(Verdict.ELSEWHERE), 0.0)) is None
-    assert isinstance(bench.board.error, KeyRefused)
+    assert ended(bench.answer(second, problem(Verdict.NO_CREDIT), 0.0)) is None
+    assert isinstance(bench.board.error, ConfigProblem)
     assert bench.choose(0.0) == Done()
 
 
@@ -280,6 +279,6 @@ def test_an_item_that_ends_the_run_is_not_lost() -> None:
     """What was being created when the run ended is counted as outstanding."""
     bench = Bench(0)
     bench.read(item("only"))
-    commands = bench.fail_create(Verdict.KEY_REFUSED)
+    commands = bench.fail_create(Verdict.NO_SUCH_MODEL)
     assert any(isinstance(command, End) for command in commands)
     assert bench.board.tally.outstanding == 1

@@ -7,10 +7,10 @@ from core.fake_service import FakeService
 from core.parts import EPOCH, Bench, done, moves, problem, running, told
 from core.world import World, item, items, judge
 
-from batchup.core.messages import Command, Downloaded, Note, Stop
+from batchup.core.messages import Command, Downloaded, Keep, Note, Stop
 from batchup.core.policy import Policy
 from batchup.core.requests import Accepted, Create, Done, Inspect, Listed, ListPage, Poll, Seen, Wait
-from batchup.core.states import State
+from batchup.core.states import Fate, State
 from batchup.core.verdicts import Verdict
 from batchup.core.wire import PAGE
 
@@ -498,6 +498,43 @@ def test_policy_resubmit_keeps_to_the_limit(concurrency: int) -> None:
     world = World(service, items(15), policy).run()
     judge(world, count=15)
     assert service.log["lost_accepted"] > 2
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_what_was_written_off_keeps_its_slot_across_runs(concurrency: int) -> None:
+    """Killed again and again, runs that send lost creates anew never have more running than the limit."""
+    service = FakeService(mean_s=90, faults={"lost_accepted": 0.5}, copies=99)
+    policy = Policy(on_in_doubt="resubmit", concurrency=concurrency, timeout_s=200.0)
+    world = World(service, items(12), policy)
+    for _ in range(8):
+        world = world.run(until_s=70.0).kill()
+    judge(world.run(), count=12)
+    assert len(world.disk.written_off) > 2
+
+
+def test_a_slot_is_kept_from_the_beginning_of_a_run_on() -> None:
+    """What an earlier run wrote off takes a slot until it must have ended, and none if that is long ago."""
+    bench = Bench(2, concurrency=1)
+    bench.board.keep_slot(-2000.0)
+    assert bench.board.held_until == []
+    bench.board.keep_slot(-900.0)
+    assert bench.choose(0.0) == Wait(30.0)
+    assert isinstance(bench.choose(30.1), Create)
+
+
+def test_what_was_decided_of_a_create_goes_with_its_item() -> None:
+    """A create that was proved lost, or sent again all the same, is kept with its fate."""
+    bench = Bench(on_in_doubt="resubmit")
+    cleared = bench.fail_create(Verdict.IN_DOUBT, 0.0)
+    assert [fate_of(command) for command in cleared if fate_of(command)] == [Fate.WRITTEN_OFF]
+    bench = in_doubt()
+    walk(bench, SETTLING_S)
+    cleared = walk(bench, SETTLING_S + bench.policy.settle_s)
+    assert [fate_of(command) for command in cleared if fate_of(command)] == [Fate.ABSENT]
+
+
+def fate_of(command: Command) -> object:
+    return command.changes.get("fate") if isinstance(command, Keep) else None
 
 
 def test_what_was_held_is_looked_up_by_the_next_run() -> None:

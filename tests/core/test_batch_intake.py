@@ -151,6 +151,13 @@ def test_a_restored_prediction_is_polled_and_not_bought() -> None:
     assert bench.choose(0.0) == Poll("r0", "p0")
 
 
+def test_a_restored_item_was_sent_before_now() -> None:
+    """A wall clock that was set back since makes no create one of the future, whose end is awaited later."""
+    bench = restored(State.IN_FLIGHT, prediction_id="p0", sent_at=7200.0)
+    work = bench.board.works["r0"]
+    assert (work.sent_at, work.created_at, work.running_at) == (0.0, 0.0, 0.0)
+
+
 def test_a_restored_held_item_keeps_its_slot() -> None:
     """A held item of an earlier run keeps its slot until its prediction must have ended, and stays held."""
     bench = Bench(0, on_in_doubt="hold")

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from core.parts import AGAIN, NEVER, URL, Bench, done, ended, failed, moves, problem, running, told
 
+from batchup.core.failures import ONE_MORE
 from batchup.core.items import Failure
-from batchup.core.messages import Command, Download, Downloaded, Keep, Note, Stop
+from batchup.core.messages import Command, Download, Downloaded, Keep, KeyRead, Note, Stop
 from batchup.core.requests import Create, Done, Poll, Seen, Wait
+from batchup.core.retry import COST_TRANSIENT, REFILL_PER_S
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
-from batchup.core.wire import ONE_MORE
 from batchup.errors import ConfigProblem, KeyRefused, Unavailable
 
 
@@ -94,11 +95,9 @@ def test_a_failure_said_to_be_final_gets_one_more_at_most() -> None:
 def test_an_empty_budget_makes_retries_wait() -> None:
     """When retries have used up their budget, they wait for it to refill."""
     bench = in_flight()
-    bench.board.budget.level = -200.0
-    bench.board.budget.at = 1e9  # no refill until then
-    bench.poll(failed(AGAIN))
-    work = bench.board.works["i0"]
-    assert work.again_at > 400.0
+    bench.board.budget.level, bench.board.budget.at = -10.0, 1e9  # no refill until then
+    bench.poll(failed(AGAIN), 50.0)
+    assert bench.board.works["i0"].again_at == 50.0 + (10 - 1 + COST_TRANSIENT) / REFILL_PER_S
 
 
 def test_a_poll_that_fails_is_repeated_ever_later() -> None:
@@ -125,7 +124,8 @@ def test_a_throttled_poll_is_due_when_the_pause_ends() -> None:
 def test_a_poll_may_end_the_run() -> None:
     """A key refused by a poll ends the run as one refused by a create, and the item stays in flight."""
     bench = in_flight()
-    assert ended(bench.poll(problem(Verdict.KEY_REFUSED))) is KeyRefused
+    bench.poll(problem(Verdict.KEY_REFUSED))
+    assert ended(bench.batch.handle(KeyRead(changed=False), 100.0)) is KeyRefused
     assert bench.state() is State.IN_FLIGHT
     assert bench.choose(1e6) == Done()
 

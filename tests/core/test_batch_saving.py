@@ -56,7 +56,9 @@ def test_a_failed_download_is_tried_again_later() -> None:
         assert isinstance(command, Download)
         assert command.not_before > 60.0
     commands = fetch(bench, CUT)
-    assert moves(commands) == []
+    assert moves(commands) == [(State.SUCCEEDED, State.SUCCEEDED)]
+    assert isinstance(commands[0], Keep)
+    assert commands[0].changes == {"failure": CUT}
     assert told(commands) == ["outstanding"]
     assert (bench.board.tally.unclaimed, bench.board.tally.outstanding) == (1, 1)
     assert bench.choose(60.0) == Done()

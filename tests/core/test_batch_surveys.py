@@ -249,7 +249,7 @@ def test_a_list_that_fails_its_trial_is_not_tried_again(row: Seen) -> None:
     assert not isinstance(bench.choose(51.0), Survey)
 
 
-@pytest.mark.parametrize("verdict", [Verdict.KEY_REFUSED, Verdict.PERMANENT, Verdict.GONE, Verdict.ELSEWHERE])
+@pytest.mark.parametrize("verdict", [Verdict.PERMANENT, Verdict.GONE, Verdict.ELSEWHERE])
 def test_a_service_that_refuses_the_list_is_done_without(verdict: Verdict) -> None:
     """Whatever the service refuses the list with, the run goes on with polls."""
     bench = used()

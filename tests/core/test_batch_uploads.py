@@ -3,15 +3,15 @@
 from typing import Any
 
 import pytest
-from core.parts import AGAIN, EPOCH, NEVER, Bench, failed, moves, problem, told
+from core.parts import AGAIN, EPOCH, NEVER, Bench, ended, failed, moves, problem, told
 from core.world import item
 
 from batchup.core.items import Failure, Item
-from batchup.core.messages import Command, KeepUpload, Put, Stop, Uploaded, UploadFailed
+from batchup.core.messages import Command, KeepUpload, KeyRead, Put, Stop, Uploaded, UploadFailed
 from batchup.core.requests import Create, Done, Presign, Presigned, Wait
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
-from batchup.errors import KeyRefused
+from batchup.errors import BatchupError, KeyRefused, Unavailable
 
 CUT = Failure("cut", "cut off", retryable=True)
 PLACE = Presigned("https://s3/x?sig", {"Content-Type": "image/jpeg"}, "https://f/x", EPOCH + 86_400)
@@ -127,6 +127,54 @@ def test_a_refused_upload_fails_its_items_at_once(how: str) -> None:
     assert bench.choose(0.0) == Done()
 
 
+def test_a_bug_keeps_its_name() -> None:
+    """An item whose upload met a bug of ours says so, and not that the upload was refused."""
+    bench = local()
+    put(bench)
+    commands = bench.batch.handle(UploadFailed("sha-i0", Failure("internal", "a bug in batchup")), 0.0)
+    assert "kind='internal'" in repr(commands)
+
+
+def keep_failing(bench: Bench, every_s: float, until: float) -> list[type[BatchupError] | None]:
+    """Let PUTs fail one after the other, and return what each of them ended."""
+    bench.board.uploads["sha-i0"].is_under_way = True
+    ends, now = [], 0.0
+    while now <= until:
+        bench.board.uploads["sha-i0"].failure_count = 0
+        ends.append(ended(bench.batch.handle(UploadFailed("sha-i0", CUT), now)))
+        now += every_s
+    return ends
+
+
+def test_a_store_that_takes_nothing_for_half_an_hour_ends_the_run() -> None:
+    """When no file arrives for thirty minutes and nothing is created the service is unavailable, exit 69."""
+    bench = local()
+    assert keep_failing(bench, 60.0, 1800.0) == [None] * 30 + [Unavailable]
+    assert bench.board.tally.outstanding == 1
+
+
+def test_uploads_that_fail_now_and_then_end_nothing() -> None:
+    """Failures that lie far apart, or with a file that arrived or a create in between, are no row."""
+    assert set(keep_failing(local(), 301.0, 7200.0)) == {None}
+    for has_worked in ("upload", "create"):
+        bench = local(2)
+        keep_failing(bench, 60.0, 1700.0)
+        if has_worked == "upload":
+            bench.batch.handle(Uploaded("sha-i1", "https://f/x", EPOCH), 1700.0)
+        else:
+            bench.board.brakes.accepted()
+        assert ended(bench.batch.handle(UploadFailed("sha-i0", CUT), 1801.0)) is None
+
+
+def test_an_upload_at_a_signed_address_is_not_remembered() -> None:
+    """An address that opens the file by itself is used in this run and never written down."""
+    bench = local()
+    sent = put(bench)
+    commands = bench.batch.handle(Uploaded("sha-i0", "https://f/x?X-Amz-Signature=1", sent.expires_at), 1.0)
+    assert commands == []
+    assert bench.send(Create, 1.0).input["image"] == "https://f/x?X-Amz-Signature=1"
+
+
 def test_a_throttled_presign_is_wanted_again() -> None:
     """A presign that was throttled is no failure of its content."""
     bench = local()
@@ -139,6 +187,7 @@ def test_a_presign_may_end_the_run() -> None:
     """A key refused by a presign ends the run, and the item stays ready."""
     bench = local()
     bench.answer(bench.send(Presign, 0.0), problem(Verdict.KEY_REFUSED), 0.0)
+    bench.batch.handle(KeyRead(changed=False), 0.0)
     assert isinstance(bench.board.error, KeyRefused)
     assert bench.choose(0.0) == Done()
     assert bench.board.tally.outstanding == 1

@@ -37,12 +37,30 @@ def test_a_full_budget_lets_retries_go_at_once() -> None:
     assert waits[7] == pytest.approx((8 * COST_TRANSIENT - BUDGET_FULL) / REFILL_PER_S)
 
 
-def test_debt_grows_with_each_retry() -> None:
-    """Each further retry of an empty budget waits longer, so that a sick service is not hammered."""
+def test_debt_grows_with_each_retry_up_to_a_minute() -> None:
+    """Each further retry of an empty budget waits longer, and none longer than a minute."""
     budget = Budget(level=0.0)
-    waits = [budget.take(COST_TRANSIENT, 0.0) for _ in range(5)]
-    assert waits == sorted(set(waits))
-    assert waits[0] > 0
+    waits = [budget.take(COST_TRANSIENT, 0.0) for _ in range(50)]
+    assert waits[:4] == [28.0, 56.0, LONGEST_S, LONGEST_S]
+    assert set(waits[4:]) == {LONGEST_S}
+
+
+def test_a_debt_is_paid_back_within_a_minute() -> None:
+    """However long nothing worked, a minute later retries are free of the debt."""
+    budget = Budget()
+    for second in range(1200):
+        budget.take(COST_TRANSIENT, float(second))
+    assert budget.take(0.0, 1199.0 + LONGEST_S) == 0.0
+
+
+@given(st.integers(1, 40), st.floats(-30, 100), st.integers())
+def test_a_retry_waits_for_its_backoff_and_for_the_budget(count: int, level: float, seed: int) -> None:
+    """A retry takes its share and waits for the longer of backoff and refill, a minute at the most."""
+    budget, same = Budget(level), Budget(level)
+    wait = budget.retry_s(count, 0.0, Random(seed))
+    assert wait == max(same.take(COST_TRANSIENT, 0.0), backoff_s(count, Random(seed)))
+    assert 0 < wait <= LONGEST_S
+    assert budget.level == same.level
 
 
 def test_the_budget_refills_with_time_and_not_beyond() -> None:

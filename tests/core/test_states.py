@@ -55,9 +55,18 @@ def test_a_paid_output_is_never_bought_again() -> None:
 
 
 def test_ends_are_left_on_request_alone() -> None:
-    """A saved or failed item moves only when it is wanted again."""
+    """A saved or failed item is ready again only when it is wanted, and a saved one's file may be lost."""
     ends = {State.SAVED, State.FAILED}
-    assert {move for state, move in TRANSITIONS if state in ends} == {Move.RERUN}
+    moves = {(state, move): to for (state, move), to in TRANSITIONS.items() if state in ends}
+    assert {move for (_, move), to in moves.items() if to is State.READY} == {Move.RERUN}
+    rest = {(state, move, to) for (state, move), to in moves.items() if to is not State.READY}
+    assert rest == {(State.SAVED, Move.SAVE, State.SAVED), (State.SAVED, Move.LOSE, State.FAILED)}
+
+
+def test_a_person_may_give_up_what_may_be_running() -> None:
+    """What is given up fails, and is bought again only when it is wanted again."""
+    left = {state: to for (state, move), to in TRANSITIONS.items() if move is Move.ABANDON}
+    assert left == {State.IN_DOUBT: State.FAILED, State.IN_FLIGHT: State.FAILED}
 
 
 def test_unsettled_is_where_money_may_be() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchup.core import wire
+from batchup.core.failures import ONE_MORE
 from batchup.core.items import Failure
 from batchup.core.requests import (
     Accepted,
@@ -25,7 +26,7 @@ from batchup.core.requests import (
     Surveyed,
 )
 from batchup.core.verdicts import Verdict
-from batchup.core.wire import ONE_MORE, PAGE, Call, Response, Silence, call_of, read, service_offset_s
+from batchup.core.wire import PAGE, Call, Response, Silence, call_of, read, service_offset_s
 
 NOW = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
 CREATE = Create("sku", 1, {"image": "https://x/a.jpg", "scale_factor": 2})
@@ -312,7 +313,9 @@ ENVELOPES = [
     ({"retryable": True}, True),
     ({"retryable": False}, False),
     ({"retryable": True, "classification": {"category": "VALIDATION"}}, False),
-    ({"retryable": True, "classification": {"category": "auth"}}, False),
+    ({"retryable": True, "error_code": "INPUT_VALIDATION_ERROR"}, False),
+    ({"retryable": True, "classification": {"category": "auth"}}, True),
+    ({"classification": {"category": "auth"}}, False),
     ({"retryable": True, "error_message": "blocked by Moderation"}, False),
     ({"retryable": True, "error": "content moderation"}, False),
     ({"retryable": True, "error_code": "CONTENT_MODERATION"}, False),
@@ -351,7 +354,7 @@ def test_a_failed_provider_is_worth_one_more(said: bool | None, kind: str) -> No
     [
         ({"output": {"error_message": "a", "error": "b"}}, "a"),
         ({"output": {"error": "b", "details": "c"}}, "b: c"),
-        ({"output": {}}, "the prediction failed"),
+        ({"output": {}}, "the prediction failed and the service does not say why"),
         ({"output": "plain"}, "plain"),
         ({"output": None, "message": "m"}, "m"),
         ({"output": None}, "the prediction failed and the service does not say why"),
@@ -549,11 +552,27 @@ def test_nothing_the_service_says_raises(
 @pytest.mark.parametrize("request_", REQUESTS)
 @pytest.mark.parametrize(
     "body",
-    [b"[" * 50_000, b'{"a":' * 50_000, b'{"status": NaN}', b'{"status": 1e999}', b'"\\ud800"', b"1" * 9999],
+    [
+        b"[" * 50_000,
+        b'{"a":' * 50_000,
+        b'{"status": NaN}',
+        b'{"status": 1e999}',
+        b'"\\ud800"',
+        b"1" * 9999,
+    ],
 )
 def test_monsters_are_answers_too(request_: Request, body: bytes) -> None:
     """Depth, NaN, infinities, surrogates and endless numbers are read as what makes no sense."""
     assert isinstance(read(request_, Response(200, {}, body), NOW), Problem | Seen)
+
+
+def test_what_is_nested_without_end_makes_no_sense() -> None:
+    """A walk down an answer never meets the end of the stack: what is that deep is no answer at all."""
+    deep, well = (b'{"status": "", "input": {"image": %s}}' % (b"[" * n + b"]" * n) for n in (300, 40))
+    answer = read(Inspect("p1"), Response(200, {}, deep), NOW)
+    assert isinstance(answer, Problem)
+    assert answer.is_senseless
+    assert isinstance(read(Inspect("p1"), Response(200, {}, well), NOW), Seen)
 
 
 def test_the_last_of_two_keys_counts() -> None:

@@ -43,7 +43,7 @@ from batchup.core.messages import (
 from batchup.core.policy import Policy
 from batchup.core.requests import Done, Listed, Request, Wait
 from batchup.core.resume import Plan, Remembered, decide
-from batchup.core.states import MAY_BE_RUNNING, UNSETTLED, State
+from batchup.core.states import MAY_BE_RUNNING, UNSETTLED, Fate, State
 from batchup.core.work import Work
 from batchup.errors import BatchupError
 
@@ -95,12 +95,15 @@ class Disk:
     uploads: dict[str, str] = field(default_factory=dict)
     leases: list[float] = field(default_factory=list)
     spent: dict[tuple[str, int], float] = field(default_factory=dict)
+    written_off: list[float] = field(default_factory=list)  # when their creates were sent
 
     def keep(self, command: Keep, calendar: Calendar) -> None:
         """Write one change down; as in the real one, what was must be what is there."""
         kept = self.kept.setdefault(command.item.id, Kept(command.item, State.READY))
         assert kept.state is command.was, f"{command.item.id} was {kept.state}, not {command.was}"
         kept.state, changes = command.becomes, command.changes
+        if changes.get("fate") is Fate.WRITTEN_OFF:
+            self.written_off.append(kept.sent_at)
         if command.becomes is State.SUBMITTING:
             kept.item, kept.prediction_id, kept.urls, kept.failure = command.item, None, (), None
             kept.cost_usd = None
@@ -168,6 +171,8 @@ class World:
         self.board = self.batch.board
         self.board.tally.job_spend_usd = sum(self.disk.spent.values())
         self.board.tally.dearest_usd = max(self.disk.spent.values(), default=None)
+        for at in self.disk.written_off:
+            self.board.keep_slot(self.calendar.from_unix(at))
         self.agenda: list[tuple[float, int, bool, Callable[[], None]]] = []  # the flag: at the service
         self.tokens, self.tokens_at = BURST, self.t
         self.unread = iter(self.manifest)

@@ -102,7 +102,8 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     """Return an environment whose leases lie in `home`."""
     names = [name for name in os.environ if name.lower().endswith("_proxy")]
     kept = {name: value for name, value in os.environ.items() if name not in names}
-    return {**kept, "XDG_STATE_HOME": str(home / "state"), "A_KEY": "a-secret-key", **more}
+    folders = {"XDG_STATE_HOME": str(home / "state"), "XDG_CACHE_HOME": str(home / "cache")}
+    return {**kept, **folders, "A_KEY": "a-secret-key", **more}
 
 
 def command(*words: str | Path) -> list[str]:

@@ -81,6 +81,14 @@ def test_a_change_from_another_state_is_refused(checkpoint: Checkpoint, was: Sta
     assert (state(checkpoint), checkpoint.remembered(["b"])) == (S.SUBMITTING, {})
 
 
+def test_half_of_what_is_kept_together_is_not_kept(checkpoint: Checkpoint) -> None:
+    """Changes that are kept in one go are all on disk or none, whatever the last one meets."""
+    checkpoint.keep([submit(item())])
+    with pytest.raises(InternalProblem):
+        checkpoint.keep([accept(item(), "p1"), save(item(), FILE)])
+    assert state(checkpoint) is S.SUBMITTING
+
+
 def test_an_unknown_item_can_only_begin(checkpoint: Checkpoint) -> None:
     """An item the checkpoint does not know cannot be in flight."""
     with pytest.raises(InternalProblem, match="does not know"):
@@ -166,6 +174,17 @@ def test_a_signed_address_is_not_written(tmp_path: Path) -> None:
     with opened(tmp_path) as checkpoint:
         checkpoint.keep([submit(one), accept(one, "p1"), succeed(one, "https://cdn.example/a?X-Sig=hush")])
     assert all(b"hush" not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_a_signed_input_is_not_written(tmp_path: Path) -> None:
+    """What an item was made from is kept without what opens it: its hashes are enough to recognise it."""
+    signed = "https://user:hidden@bucket.example/a.png?X-Amz-Signature=hidden"
+    refused = Failure("http_400", f"cannot read {signed}", "400")
+    with opened(tmp_path, mask=signed) as checkpoint:
+        checkpoint.keep([submit(item(image=signed))])
+        checkpoint.keep([Keep(item(image=signed), S.SUBMITTING, S.FAILED, {"failure": refused})])
+        assert checkpoint.remembered(["a"])["a"].state is S.FAILED
+    assert all(b"hidden" not in path.read_bytes() for path in tmp_path.iterdir())
 
 
 def test_ids_that_differ_in_case_are_twins(checkpoint: Checkpoint) -> None:

@@ -40,6 +40,18 @@ def test_a_lost_checkpoint_is_not_bought_again(tmp_path: Path) -> None:
     assert "would be bought again" in refused.err
 
 
+def test_a_checkpoint_lost_in_the_first_night_is_missed_too(tmp_path: Path) -> None:
+    """A killed run leaves no results yet, but its log tells that something was bought."""
+    rows(tmp_path / "rows.jsonl", *web("a"))
+    job = simulated(tmp_path, "rows.jsonl")
+    assert run(job).code == 0
+    (tmp_path / "job.out/results.jsonl").unlink()
+    (tmp_path / "job.out/checkpoint.db").write_bytes(b"")
+    refused = run(job)
+    assert (refused.code, refused.summary["creates"]) == (65, 0)
+    assert "run.log.jsonl tells of items" in refused.err
+
+
 def test_held_items_are_bought_again_on_request(tmp_path: Path) -> None:
     """What an earlier run held stays so until a person says that it may be bought a second time."""
     rows(tmp_path / "rows.jsonl", *web("a"))

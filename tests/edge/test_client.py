@@ -93,6 +93,24 @@ async def test_an_answer_that_breaks_off_may_have_been_sent(behaviour: Behaviour
     assert "the-key" not in found.message
 
 
+async def test_an_answer_that_trickles_is_left_in_time() -> None:
+    """A byte now and then keeps no request open for longer than its whole timeout."""
+
+    def trickle(connection: socket.socket, _request: bytes) -> bool:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+        for _ in range(60):
+            connection.sendall(b" ")
+            time.sleep(0.05)
+        return False
+
+    with serving(trickle) as server:
+        began_at = time.monotonic()
+        found = await sent(server.url, GET, timeout_s=0.4)
+        took_s = time.monotonic() - began_at
+    assert isinstance(found, Silence)
+    assert took_s < 2
+
+
 async def test_a_dropped_keep_alive_connection_is_not_used_twice() -> None:
     """A GET on a connection that the server drops is one arrival a call, never silently repeated."""
     count = 0
@@ -238,6 +256,20 @@ class _unsent:  # noqa: N801 - reads as a word
 
     def __hash__(self) -> int:
         return hash(self.start)
+
+
+async def test_what_the_service_repeats_of_our_secrets_is_masked_everywhere() -> None:
+    """A secret that comes back in JSON's spelling, or in a garbled head that an error quotes, is masked."""
+    in_json = answer("400 No", b'{"error": "hook\\/ed-secret"}')
+    in_a_head = raw(b"HTTP/1.1 200 OK\r\nhook/ed-secret\r\n\r\n")
+    for behaviour in (in_json, in_a_head):
+        with serving(behaviour) as server:
+            async with Client(server.url, key="the-key", auth="bearer", timeout_s=2) as client:
+                client.hide("hook/ed-secret")
+                found = await client.send(GET, Kind.POLL)
+        text = found.body.decode() if isinstance(found, Response) else found.message
+        assert "***" in text
+        assert "ed-secret" not in text
 
 
 async def test_a_key_that_the_service_repeats_is_masked() -> None:

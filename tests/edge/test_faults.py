@@ -64,6 +64,8 @@ def test_a_fault_now_and_then(tmp_path: Path, fault: str) -> None:
     assert totals["worst_window"] <= 60
     assert totals["max_in_flight"] <= 10
     assert (summary.requests, summary.creates) == (totals["requests"], totals["creates"])
+    assert summary.books is not None
+    assert (summary.books.accepted, summary.books.is_balanced) == (totals["creates"], True), summary
 
 
 @pytest.mark.parametrize(("fault", "end"), ALWAYS.items())

@@ -1,7 +1,7 @@
 """The feeder with a real manifest and checkpoint: each row ends in one event, decided by the newest facts."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -15,12 +15,12 @@ from batchup.core.batch import Batch
 from batchup.core.board import Board
 from batchup.core.calendar import Calendar
 from batchup.core.items import Failure, Item, SavedFile
-from batchup.core.messages import Event, ItemCounted, ItemRead, Keep, ManifestEnded
+from batchup.core.messages import Event, ItemCounted, ItemRead, Keep, ManifestEnded, Note
 from batchup.core.policy import Policy
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.contents import Contents
-from batchup.edge.feeder import Feeder
+from batchup.edge.feeder import CHUNK_ROWS, Feeder
 from batchup.edge.items import ItemMaker
 from batchup.edge.rejects import Rejects
 from batchup.errors import BatchupError, DataProblem
@@ -38,6 +38,7 @@ class Reader:
     ) -> None:
         self.events: list[Event] = []
         self.problems: list[BatchupError] = []
+        self.notes: list[Note] = []
         self.is_wanted = True
         self.job = Job.from_toml(TEXT + more, base=folder)
         self.checkpoint = Checkpoint(folder / "checkpoint.db", Calendar(0.0), self.job.input)
@@ -49,6 +50,7 @@ class Reader:
             feed=self.events.append,
             wants_items=lambda: self.is_wanted,
             fail=self.problems.append,
+            note=self.notes.append,
             now_unix=lambda: 0.0,
             limit=limit,
             rerun_failed=rerun_failed,
@@ -181,3 +183,39 @@ async def test_a_changed_row_of_an_item_in_flight_is_no_second_item(tmp_path: Pa
     assert [(line["id"], line["kind"]) for line in rejected] == [("old", "changed"), ("old", "duplicate_id")]
     assert (board.tally.items, board.tally.rejected, board.tally.outstanding) == (2, 1, 1)
     reader.checkpoint.db.close()
+
+
+async def read_while(reader: Reader, change: Callable[[], object]) -> tuple[list[str], list[str]]:
+    """Read a manifest that is changed when its first rows were read; return the ids and what was noted."""
+    reader.is_wanted = False
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(reader.feeder.run)
+        await anyio.sleep(0.2)
+        change()
+        reader.is_wanted = True
+        reader.feeder.wake()
+    reader.checkpoint.db.close()
+    ids = [event.item.id for event in reader.events if isinstance(event, ItemRead)]
+    assert reader.events[-1] == ManifestEnded()
+    assert not reader.feeder.is_complete
+    return ids, [note.event for note in reader.notes]
+
+
+async def test_a_manifest_rewritten_in_place_is_read_no_further(tmp_path: Path) -> None:
+    """Behind a row that was put in, halves of two rows could make a third: nothing of it is used."""
+    ids = [f"i{k:04}" for k in range(1000)]
+    path = rows(tmp_path / "rows.jsonl", *web(*ids))
+    text = path.read_text()
+    read, notes = await read_while(
+        Reader(tmp_path), lambda: path.write_text(text.replace(ids[600], f"{ids[600]}-and-more"))
+    )
+    assert (read, notes) == (ids[:CHUNK_ROWS], ["manifest_changed"])
+
+
+async def test_a_manifest_that_is_replaced_is_read_to_its_end(tmp_path: Path) -> None:
+    """What was open stays as it was; that there is another one now is noted."""
+    ids = [f"i{k:04}" for k in range(1000)]
+    path = rows(tmp_path / "rows.jsonl", *web(*ids))
+    other = rows(tmp_path / "other", *web("other"))
+    read, notes = await read_while(Reader(tmp_path), lambda: other.replace(path))
+    assert (read, notes) == (ids, ["manifest_changed"])

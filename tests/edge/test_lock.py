@@ -16,7 +16,7 @@ def test_a_lock_is_seen_while_it_is_held(tmp_path: Path) -> None:
     seen = [is_held(tmp_path)]
     with RunLock(tmp_path, "r"):
         seen.append(is_held(tmp_path))
-        with pytest.raises(Locked, match="run r"), RunLock(tmp_path, "other"):
+        with pytest.raises(Locked, match=r"run r, process \d+ on \S+, since 20"), RunLock(tmp_path, "other"):
             pass
         seen.append(is_held(tmp_path))
     assert [*seen, is_held(tmp_path)] == [False, True, True, False]

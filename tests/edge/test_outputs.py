@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,6 +18,7 @@ from pathlib import Path
 import anyio
 import anyio.abc
 import pytest
+from edge.servers import serving
 from PIL import Image
 
 from batchup.core.items import SavedFile
@@ -304,6 +306,15 @@ async def test_private_addresses_are_refused(tmp_path: Path, host: Host, name: s
     assert host.requests == []
 
 
+@pytest.mark.parametrize("name", ["2130706433", "0177.0.0.1", "0x7f.1", "127.1", "[::127.0.0.1]"])
+async def test_odd_digits_lead_nowhere(tmp_path: Path, host: Host, name: str) -> None:
+    """A loopback address in decimal, octal, hexadecimal or short is not connected to, whoever notices."""
+    failed = await problem(tmp_path, host.url("/x", PNG).replace("127.0.0.1", name), allow_private=False)
+    assert failed.failure.kind in {"private_address", "bad_url"}
+    assert not failed.failure.retryable
+    assert host.requests == []
+
+
 async def test_a_proxy_is_used_and_asked_for_public_hosts_alone(
     tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,6 +338,7 @@ async def test_a_proxy_is_used_and_asked_for_public_hosts_alone(
         ("8.8.8.8", True),
         ("2606:4700::1111", True),
         ("64:ff9b::808:808", True),
+        ("::808:808", True),
         ("127.1.2.3", False),
         ("10.0.0.1", False),
         ("172.16.0.1", False),
@@ -341,6 +353,8 @@ async def test_a_proxy_is_used_and_asked_for_public_hosts_alone(
         ("fd00::1", False),
         ("ff02::1", False),
         ("::ffff:10.0.0.1", False),
+        ("::10.0.0.1", False),
+        ("::1", False),
         ("64:ff9b::a00:1", False),
         ("2002:a00:1::", False),
     ],
@@ -349,6 +363,16 @@ def test_public_addresses_are_known(address: str, *, public: bool) -> None:
     """Loopback, private, link-local, shared and multicast addresses are not public, embedded neither."""
     assert is_public(address) is public
     assert may_be_public(address) is public
+
+
+@pytest.mark.parametrize(
+    "host", ["2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "127.1", "017700000001", "127.0.0.1."]
+)
+def test_an_address_in_other_digits_is_the_same_address(host: str) -> None:
+    """What a resolver reads as 127.0.0.1 is not sent to a proxy either, in decimal, octal or hexadecimal."""
+    assert not may_be_public(host)
+    assert may_be_public("134744072")  # 8.8.8.8
+    assert may_be_public("0x7f.example.org")
 
 
 def test_a_public_address_gets_its_socket() -> None:
@@ -389,6 +413,22 @@ async def test_a_stalling_host_is_left(
     with anyio.fail_after(10):
         failed = await problem(tmp_path, host.url("/x"), timeout_s=timeout_s, stall_s=stall_s)
     assert (failed.failure.kind, failed.failure.retryable) == ("timeout", True)
+
+
+async def test_a_host_that_trickles_is_left(tmp_path: Path) -> None:
+    """A byte now and then is no stall, and keeps no download open for longer than its whole time."""
+
+    def trickle(connection: socket.socket, _request: bytes) -> bool:
+        connection.sendall(answer(PNG)[: -len(PNG)])
+        for byte in PNG:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.05)
+        return False
+
+    with serving(trickle) as server:
+        failed = await problem(tmp_path, f"{server.url}/x", timeout_s=0.5, stall_s=5.0)
+    assert (failed.failure.kind, failed.failure.retryable) == ("timeout", True)
+    assert names(tmp_path) == []
 
 
 async def test_what_is_announced_too_large_is_not_waited_for(tmp_path: Path, host: Host) -> None:

@@ -232,6 +232,18 @@ async def until(is_so: Callable[[], bool]) -> None:
     pytest.fail("it did not come about")
 
 
+async def test_no_create_goes_out_whose_intent_is_not_on_disk(tmp_path: Path) -> None:
+    """Where the disk does not take the intent, nothing is sent: nobody would know of what was bought."""
+    with serving(CREATED) as server:
+        async with bench(tmp_path, server.url) as it:
+            it.checkpoint.db.execute(
+                "CREATE TEMP TRIGGER full BEFORE INSERT ON items BEGIN SELECT RAISE(ABORT, 'full'); END"
+            )
+            await it.run([], item("a"))
+            assert it.pool.error is not None
+    assert server.requests == []
+
+
 async def test_a_bought_id_is_written_at_the_second_try(tmp_path: Path) -> None:
     """A write that fails once loses no prediction: the id is tried again at once, and the run goes on."""
     async with asked(tmp_path) as (it, answer_it):

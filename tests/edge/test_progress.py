@@ -292,6 +292,14 @@ def test_what_the_service_says_cannot_move_the_cursor() -> None:
     )
 
 
+def test_signed_addresses_and_keys_are_not_printed() -> None:
+    """What ends up in a journal or a mail has neither the query of an address nor a key in it."""
+    stream = io.StringIO()
+    words = "no https://x.example/a.png?X-Amz-Signature=abc with smk_12345"
+    make_printer(quiet=False, stream=stream).say(words)
+    assert stream.getvalue() == "no https://x.example/a.png?*** with ***\n"
+
+
 def test_a_stream_without_the_letters_gets_question_marks() -> None:
     """A message that the terminal's encoding cannot spell is shown as well as it goes."""
     raw = io.BytesIO()

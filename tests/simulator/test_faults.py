@@ -251,6 +251,33 @@ async def untold(b: Bench) -> None:
         assert receiving.calls == []
 
 
+@shows("model_404")
+async def model_not_described(b: Bench) -> None:
+    assert (await b.get("/models/each-upscaler"))[0] == 404
+
+
+@shows("model_unpriced")
+async def model_without_price(b: Bench) -> None:
+    assert (await b.get("/models/each-upscaler"))[1]["cost"] is None
+
+
+@shows("balance_404")
+async def balance_not_told(b: Bench) -> None:
+    assert (await b.get("/billing/balance"))[0] == 404
+
+
+@shows("balance_5xx")
+async def balance_broken(b: Bench) -> None:
+    assert (await b.get("/billing/balance"))[0] == 500
+
+
+@shows("balance_hang")
+async def balance_late(b: Bench) -> None:
+    began_at = asyncio.get_running_loop().time()
+    assert (await b.get("/billing/balance"))[0] == 200
+    assert asyncio.get_running_loop().time() - began_at >= 0.5
+
+
 @pytest.mark.parametrize("fault", list(FAULTS))
 async def test_every_fault_does_what_its_line_says(fault: str) -> None:
     """With a share of 1 a switch strikes at once, as its line in the help says, and is counted."""

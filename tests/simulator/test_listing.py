@@ -122,3 +122,5 @@ async def test_models_are_listed_and_described() -> None:
         assert (await b.get("/models/none"))[0] == 404
         assert (await b.get("/models/none/schemas/openapi"))[0] == 404
         assert await b.get("/billing/balance") == (200, {"balance_usd": 100.0})
+    async with bench(cost=0.25) as b:
+        assert (await b.get("/models/each-upscaler"))[1]["cost"]["max"] == 0.25

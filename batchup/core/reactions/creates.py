@@ -6,13 +6,14 @@ from batchup.core.messages import Command, Note
 from batchup.core.reactions import doubts, hearing, queue
 from batchup.core.reactions.ending import end, fail, weigh
 from batchup.core.requests import Accepted, Create, Problem
-from batchup.core.retry import COST_THROTTLE
+from batchup.core.retry import COST_THROTTLE, COST_TRANSIENT
 from batchup.core.states import Move
 from batchup.core.verdicts import Verdict
 from batchup.core.work import Work
 from batchup.errors import DataProblem
 
 ALL_REFUSED_COUNT = 20  # the first so many items all refused: the job is wrong, not the items
+_COSTS = {Verdict.THROTTLED: COST_THROTTLE, Verdict.NOTHING_CREATED: COST_TRANSIENT}
 
 
 def on_sent(board: Board, request: Create, now: float) -> list[Command]:
@@ -44,10 +45,11 @@ def on_answer(board: Board, request: Create, answer: Accepted | Problem, now: fl
         return [*doubts.enter(board, work, now, answer.failure), *weigh(board, answer, now)]
     if answer.verdict is Verdict.PERMANENT:
         return _refuse(board, work, answer, now)
-    if answer.verdict is Verdict.THROTTLED:
-        board.budget.take(COST_THROTTLE, now)
-    commands: list[Command] = [queue.put_back(board, work, now)]
-    return commands + weigh(board, answer, now)
+    commands: list[Command] = [queue.put_back(board, work, now), *weigh(board, answer, now)]
+    cost = _COSTS.get(answer.verdict)
+    if cost is not None:
+        board.brakes.hold_creates(now + board.budget.take(cost, now))
+    return commands
 
 
 def _accept(board: Board, work: Work, prediction_id: str, now: float) -> list[Command]:
@@ -56,7 +58,6 @@ def _accept(board: Board, work: Work, prediction_id: str, now: float) -> list[Co
     board.tally.creates += 1
     board.brakes.worked()
     board.brakes.accepted()
-    board.budget.give(now)
     board.watch.planner.answered(now - work.sent_at)
     board.watch.long_poll.create_s = now - work.sent_at
     hearing.on_created(board, work, now)

@@ -15,16 +15,17 @@ from batchup.core.messages import Command, Keep, Note
 from batchup.core.reactions import polls, queue
 from batchup.core.reactions.ending import drop, tell, weigh
 from batchup.core.requests import Inspect, Listed, ListPage, Problem, Seen
-from batchup.core.retry import backoff_s
-from batchup.core.states import Move, State
+from batchup.core.retry import COST_THROTTLE
+from batchup.core.states import Fate, Move, State
 from batchup.core.verdicts import Verdict
 from batchup.core.windows import sent_at, window_of
-from batchup.core.wire import PAGE
+from batchup.core.wire import MOST_ROWS, PAGE
 from batchup.core.work import Work
 
 FIRST_LOOK_S = 2.0
 EMPTY_LISTINGS = 2
 LIST_TRIES = 5
+_NOT_THE_LISTS = (Verdict.THROTTLED, Verdict.KEY_REFUSED)  # everybody's trouble: no failure of the list
 LOOK_BACK_S = 7 * 86400.0  # real seconds; what the list does not show of longer ago means nothing
 
 
@@ -62,7 +63,7 @@ def resume(board: Board, work: Work, now: float) -> list[Command]:
 def shelve(board: Board, work: Work) -> None:
     """Leave a held item alone; its slot is kept until its prediction must have ended."""
     board.running_count -= 1
-    _keep_slot(board, work)
+    board.keep_slot(work.sent_at)
     drop(board, work)
 
 
@@ -98,8 +99,25 @@ def on_list_answer(
             listing.candidates.append(id_)
             listing.met.add(id_)
     listing.offset += PAGE
-    listing.is_read = answer.is_last or not board.doubtful
+    if board.doubtful and not answer.is_last and listing.offset >= MOST_ROWS:
+        return _divide(board, now)
+    listing.is_read = not board.doubtful or (answer.is_last and not listing.unread)
+    if answer.is_last and listing.unread:
+        listing.window, listing.offset = listing.unread.pop(), 0
     return _finish_walk(board, now)
+
+
+def _divide(board: Board, now: float) -> list[Command]:
+    """Read a stretch with more rows than can be asked for in two halves; what was met in it stays met."""
+    listing = board.listing
+    halves = None if listing.window is None else listing.window.halves()
+    if halves is None:
+        words = f"the service lists more than {MOST_ROWS} predictions of one instant and shows no more"
+        board.listing = Listing(open_count=listing.open_count)
+        return _hold_all(board, now, words)
+    listing.window, listing.offset, listing.is_split = halves[0], 0, True
+    listing.unread.append(halves[1])
+    return []
 
 
 def on_inspect_sent(board: Board) -> list[Command]:
@@ -131,15 +149,25 @@ def _on_unseen(board: Board, prediction_id: str, problem: Problem, now: float) -
         else:
             listing.is_unclear = True  # it may only be late to appear
         return []
-    if problem.verdict is not Verdict.THROTTLED:
+    if problem.verdict not in _NOT_THE_LISTS:
         listing.trouble_count[prediction_id] += 1
-        listing.not_before = now + backoff_s(listing.trouble_count[prediction_id], board.rng)
+    wait_s = _wait_s(board, problem, listing.trouble_count[prediction_id], now)
+    listing.not_before = max(listing.not_before, now + wait_s)
     if listing.trouble_count[prediction_id] < LIST_TRIES:
         listing.candidates.append(prediction_id)
         return []
     _set_aside(board, prediction_id, {})
     words = f"prediction {prediction_id} may be this item's, and cannot be read: {problem.failure.message}"
     return _hold_all(board, now, words)
+
+
+def _wait_s(board: Board, problem: Problem, failure_count: int, now: float) -> float:
+    """Draw on the budget for another look; a throttle's pause, or the key's, is everybody's already."""
+    if problem.verdict is Verdict.KEY_REFUSED:
+        return 0.0
+    if problem.verdict is Verdict.THROTTLED:
+        return board.budget.take(COST_THROTTLE, now)
+    return board.budget.retry_s(failure_count, now, board.rng)
 
 
 def is_ours(sent: Mapping[str, str], shown: Mapping[str, Json]) -> bool | None:
@@ -188,12 +216,13 @@ def _adopt(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
 def _on_list_problem(board: Board, problem: Problem, now: float) -> list[Command]:
     listing = board.listing
     commands = weigh(board, problem, now)
-    if listing.offset == 0:
+    if listing.offset == 0 and not listing.is_split:
         listing.started_at = listing.window = None  # nothing was read yet: the walk begins anew
-    if problem.verdict is Verdict.THROTTLED:
+    listing.failure_count += problem.verdict not in _NOT_THE_LISTS
+    wait_s = _wait_s(board, problem, listing.failure_count, now)
+    listing.not_before = max(listing.not_before, now + wait_s)
+    if problem.verdict in _NOT_THE_LISTS:
         return commands
-    listing.failure_count += 1
-    listing.not_before = now + backoff_s(listing.failure_count, board.rng)
     if problem.verdict is not Verdict.GONE and listing.failure_count < LIST_TRIES:
         return commands
     board.listing = Listing(open_count=listing.open_count, not_before=listing.not_before)
@@ -234,23 +263,18 @@ def _not_there(board: Board, work: Work, started_at: float, now: float) -> Keep 
         work.empty_listing_count += 1
         work.empty_at = started_at
     if work.empty_listing_count >= EMPTY_LISTINGS:
-        return queue.put_back(board, work, now, Move.CLEAR)
+        return queue.put_back(board, work, now, Move.CLEAR, fate=Fate.ABSENT)
     work.next_poll_at = work.empty_at + settle_s
     return None
 
 
 def _write_off(board: Board, work: Work, now: float) -> Keep:
     """Send it again although it may have been bought: that one keeps its slot, and its price."""
-    _keep_slot(board, work)
+    board.keep_slot(work.sent_at)
     board.tally.written_off += 1
-    keep = board.move(work, Move.CLEAR, now)
+    keep = board.move(work, Move.CLEAR, now, fate=Fate.WRITTEN_OFF)
     queue.make_ready(board, work, first=True)
     return keep
-
-
-def _keep_slot(board: Board, work: Work) -> None:
-    """Reckon with a prediction that may be running until it must have ended."""
-    board.held_until.append(work.sent_at + board.policy.request_timeout_s + board.policy.timeout_s)
 
 
 def _hold(board: Board, work: Work, now: float, why: str) -> list[Command]:

@@ -2,7 +2,8 @@
 
 from batchup.core.board import Board
 from batchup.core.items import Failure, Outcome, SavedFile
-from batchup.core.messages import Command, End, Tell
+from batchup.core.messages import Command, End, KeyRead, Note, RereadKey, Tell
+from batchup.core.redaction import plain_value
 from batchup.core.requests import Problem
 from batchup.core.states import Move, State
 from batchup.core.verdicts import Verdict
@@ -48,7 +49,7 @@ def tell(
             settled_at=None if work.settled_at is None else to_unix(work.settled_at),
             saved_at=to_unix(now) if work.state is State.SAVED else None,
             failure=failure,
-            input=dict(work.item.input),
+            input=plain_value(dict(work.item.input)),
         )
     )
 
@@ -78,11 +79,13 @@ def weigh(board: Board, problem: Problem, now: float) -> list[Command]:
     words = problem.failure.message
     match problem.verdict:
         case Verdict.KEY_REFUSED:
-            remedy = "Check the key that `[service] key` names; nothing was lost, run the same command again."
-            return end(board, KeyRefused(f"the service refuses the key: {words}", remedy=remedy))
+            return _on_key_refused(board, words)
         case Verdict.NO_SUCH_MODEL:
             remedy = "Check `model` in the job file."
-            return end(board, ConfigProblem(f"the service does not know the model: {words}", remedy=remedy))
+            problem_of_job = ConfigProblem(
+                f'the service does not know the model "{board.model}": {words}', remedy=remedy
+            )
+            return end(board, problem_of_job)
         case Verdict.ELSEWHERE:
             remedy = "Set `[service] url` to the address the service is at; redirects are never followed."
             return end(board, ConfigProblem(f"the service redirects: {words}", remedy=remedy))
@@ -90,11 +93,30 @@ def weigh(board: Board, problem: Problem, now: float) -> list[Command]:
             remedy = "Top up the account, then run the same command again."
             return end(board, NoCredit(f"out of credit: {words}", remedy=remedy))
         case _:
-            return _lose_patience(board, problem, now)
+            return _lose_patience(board, words, now)
 
 
-def _lose_patience(board: Board, problem: Problem, now: float) -> list[Command]:
-    words = problem.failure.message
+def on_key_read(board: Board, event: KeyRead) -> list[Command]:
+    """The key was read again: another one is tried, the same one ends the run."""
+    if not event.changed:
+        return _refuse_key(board, board.key.words)
+    board.key.changed()
+    board.key.answered(is_good=False, open_count=sum(board.open.values()))
+    return [Note("key_changed", "warning")]
+
+
+def _on_key_refused(board: Board, words: str) -> list[Command]:
+    if board.key.is_refused:
+        return []  # sent with the key that is in doubt already
+    return [RereadKey()] if board.key.refused(words) else _refuse_key(board, words)
+
+
+def _refuse_key(board: Board, words: str) -> list[Command]:
+    remedy = "Check the key that `[service] key` names; nothing was lost, run the same command again."
+    return end(board, KeyRefused(f"the service refuses the key: {words}", remedy=remedy))
+
+
+def _lose_patience(board: Board, words: str, now: float) -> list[Command]:
     if board.brakes.is_nonsense():
         return end(board, ProtocolProblem(f"the service's answers make no sense any more; the last: {words}"))
     if board.brakes.is_hopeless(now):

@@ -70,7 +70,11 @@ def on_counted(board: Board, event: ItemCounted) -> list[Command]:
 
 
 def on_restored(board: Board, event: ItemRestored, now: float) -> list[Command]:
-    """An item that an earlier run left unsettled is taken up where it stands; nothing is bought again."""
+    """An item that an earlier run left unsettled is taken up where it stands; nothing is bought again.
+
+    It was sent before now, whatever the wall clock has said since: one that was set back moves no window.
+    """
+    sent_at = min(event.sent_at, now)
     work = Work(
         event.item,
         event.state,
@@ -78,11 +82,11 @@ def on_restored(board: Board, event: ItemRestored, now: float) -> list[Command]:
         attempts_left=attempts_left(event.attempt, board.policy.max_attempts) - 1,
         is_from_manifest=False,
         hashes=event.hashes,
-        sent_at=event.sent_at,
+        sent_at=sent_at,
         service_offset_s=event.service_offset_s,
         prediction_id=event.prediction_id,
-        created_at=event.sent_at if event.prediction_id else None,
-        running_at=event.sent_at,
+        created_at=sent_at if event.prediction_id else None,
+        running_at=sent_at,
         urls=event.urls,
         cost_usd=event.cost_usd,
         item_kind=kind_of(event.item),

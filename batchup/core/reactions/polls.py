@@ -4,18 +4,18 @@ from dataclasses import replace
 
 from batchup.core import lateness
 from batchup.core.board import Board
+from batchup.core.failures import ONE_MORE, no_output
 from batchup.core.items import Failure
 from batchup.core.messages import Command, KeepSightings, Note
-from batchup.core.reactions import hearing, queue, saving
+from batchup.core.reactions import account, hearing, queue, saving
 from batchup.core.reactions.ending import end, fail, weigh
 from batchup.core.requests import Poll, Problem, Seen
-from batchup.core.retry import COST_TRANSIENT, backoff_s
+from batchup.core.retry import COST_THROTTLE
 from batchup.core.sightings import is_plausible
 from batchup.core.states import Move, State
 from batchup.core.verdicts import Verdict
-from batchup.core.wire import ONE_MORE
 from batchup.core.work import Work
-from batchup.errors import ConfigProblem, Unavailable
+from batchup.errors import Unavailable
 
 YOUNG_S = 120.0  # a prediction not found this soon after its create may only be late to appear
 GONE_EVERY_S = 200.0  # three looks over ten minutes
@@ -51,7 +51,10 @@ def on_answer(board: Board, request: Poll, answer: Seen | Problem, now: float) -
     if answer.verdict is Verdict.GONE:
         return commands + _on_gone(board, work, answer.failure, now)
     work.poll_failure_count += 1
-    wait = 0.0 if answer.verdict is Verdict.THROTTLED else backoff_s(work.poll_failure_count, board.rng)
+    if answer.verdict is Verdict.THROTTLED:
+        wait = board.budget.take(COST_THROTTLE, now)
+    else:
+        wait = board.budget.retry_s(work.poll_failure_count, now, board.rng)
     commands += _mark_overdue(board, work, now)
     board.watch.at(work, now + max(wait, _age(work, now) / 2 if work.is_overdue else 0.0))
     return commands
@@ -67,18 +70,16 @@ def on_seen(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
     if seen.failure is not None:
         return learned + _on_failure(board, work, seen.failure, now)
     if not seen.urls:
-        failure = Failure("no_output", "the prediction succeeded without an output address")
-        return learned + fail(board, work, failure, now) + _without_cost(board, seen)
-    return learned + _succeed(board, work, seen.urls, now) + _without_cost(board, seen)
+        failure = seen.no_output or no_output(None)
+        return learned + fail(board, work, failure, now) + _reckon(board, seen)
+    return learned + _succeed(board, work, seen.urls, now) + _reckon(board, seen)
 
 
-def _without_cost(board: Board, seen: Seen) -> list[Command]:
-    """End a run that may spend so much only and is not told what it spends."""
-    if board.policy.max_spend is None or seen.cost_usd is not None:
-        return []
-    words = f"max_spend cannot be kept: the service does not tell what prediction {seen.prediction_id} cost"
-    remedy = "Take `max_spend` out of `[limits]`, and bound the run with --limit instead."
-    return end(board, ConfigProblem(words, remedy=remedy))
+def _reckon(board: Board, seen: Seen) -> list[Command]:
+    """Take in what a prediction that settled well cost, or that nobody tells."""
+    if seen.cost_usd is not None:
+        return account.say_price(board)
+    return account.without_cost(board, seen.prediction_id)
 
 
 def _on_running(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
@@ -137,8 +138,6 @@ def _settle(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
     )
     work.cost_usd, work.predict_time_s = seen.cost_usd, seen.predict_time_s
     board.tally.paid(seen.cost_usd)
-    if seen.failure is None:
-        board.budget.give(now)
     return learned
 
 
@@ -164,7 +163,7 @@ def _on_failure(board: Board, work: Work, failure: Failure, now: float) -> list[
         work.has_had_one_more = True
     if not failure.retryable or work.attempts_left < 1:
         return fail(board, work, failure, now)
-    wait = board.budget.take(COST_TRANSIENT, now) + backoff_s(work.attempt, board.rng)
+    wait = board.budget.retry_s(work.attempt, now, board.rng)
     keep = board.move(work, Move.BACK_OFF, now, failure=failure, settled_at=now, cost_usd=work.cost_usd)
     queue.back_off(board, work, now + wait)
     fields = {"item": work.item.id, "attempt": work.attempt, "why": failure.message}
@@ -178,6 +177,7 @@ def _on_gone(board: Board, work: Work, failure: Failure, now: float) -> list[Com
     work.gone_count += 1
     if work.gone_count > GONE_TRIES:
         kind = "output_expired" if work.state is State.SUCCEEDED else "gone"
+        board.tally.written_off += kind == "gone"  # whether it was paid, nobody will know
         return fail(board, work, Failure(kind, failure.message, failure.code), now)
     board.watch.at(work, now + GONE_EVERY_S)
     return []

@@ -1,7 +1,10 @@
 """Items wait their turn: for an upload, for their backoff, for a free slot."""
 
+from typing import Any
+
 from batchup.core.board import Board
 from batchup.core.messages import Command, Keep, KeepUpload
+from batchup.core.redaction import is_signed
 from batchup.core.states import Move
 from batchup.core.work import Work
 
@@ -19,11 +22,11 @@ def make_ready(board: Board, work: Work, *, first: bool = False) -> None:
         board.prepared.append(work.item.id)
 
 
-def put_back(board: Board, work: Work, now: float, move: Move = Move.PUT_BACK) -> Keep:
+def put_back(board: Board, work: Work, now: float, move: Move = Move.PUT_BACK, **changes: Any) -> Keep:
     """Nothing was created: the item is ready again, first in line, and no attempt is counted."""
     work.attempt -= 1
     work.attempts_left += 1
-    keep = board.move(work, move, now, attempt=work.attempt)
+    keep = board.move(work, move, now, attempt=work.attempt, **changes)
     make_ready(board, work, first=True)
     return keep
 
@@ -46,7 +49,7 @@ def uploaded(board: Board, sha256: str, url: str, expires_at: float) -> list[Com
             board.prepared.append(item_id)
     if not upload.users:
         board.uploads.pop(sha256)
-    return [KeepUpload(sha256, url, expires_at)]
+    return [] if is_signed(url) else [KeepUpload(sha256, url, expires_at)]
 
 
 def _want_uploads(board: Board, work: Work) -> None:

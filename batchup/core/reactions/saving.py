@@ -4,7 +4,6 @@ from batchup.core.board import Board
 from batchup.core.items import Failure
 from batchup.core.messages import Command, Download, Downloaded, DownloadFailed
 from batchup.core.reactions.ending import drop, fail, tell
-from batchup.core.retry import backoff_s
 from batchup.core.states import Move
 from batchup.core.work import Work
 
@@ -19,6 +18,7 @@ def download(board: Board, work: Work, now: float, *, wait_s: float = 0.0) -> Do
 
 def on_downloaded(board: Board, event: Downloaded, now: float) -> list[Command]:
     """The outputs are on disk: the item is done."""
+    board.budget.give(now)
     work = board.works[event.item_id]
     keep = board.move(work, Move.SAVE, now, files=event.files, saved_at=now)
     board.saving.discard(event.item_id)
@@ -36,15 +36,17 @@ def on_download_failed(board: Board, event: DownloadFailed, now: float) -> list[
         return _on_gone(board, work, event.failure, now)
     work.download_failure_count += 1
     if event.failure.retryable and work.download_failure_count < TRIES:
-        return [download(board, work, now, wait_s=backoff_s(work.download_failure_count, board.rng))]
+        wait_s = board.budget.retry_s(work.download_failure_count, now, board.rng)
+        return [download(board, work, now, wait_s=wait_s)]
     return leave(board, work, now, event.failure)
 
 
 def leave(board: Board, work: Work, now: float, failure: Failure) -> list[Command]:
-    """Leave a paid output to the next run."""
+    """Leave a paid output to the next run, with the reason on record."""
     board.tally.unclaimed += 1
+    keep = board.move(work, Move.SUCCEED, now, failure=failure)
     drop(board, work)
-    return [tell(board, work, now, failure)]
+    return [keep, tell(board, work, now, failure)]
 
 
 def _on_gone(board: Board, work: Work, failure: Failure, now: float) -> list[Command]:

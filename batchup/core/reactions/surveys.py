@@ -1,10 +1,13 @@
 """The answer to a survey: what the list shows of everything in flight."""
 
+from dataclasses import replace
+
 from batchup.core.board import Board
 from batchup.core.messages import Command, Note
 from batchup.core.reactions import hearing, polls
 from batchup.core.reactions.ending import weigh
 from batchup.core.requests import Problem, Seen, Surveyed
+from batchup.core.retry import COST_THROTTLE, COST_TRANSIENT
 from batchup.core.survey import (
     AGREEMENTS,
     CHECK_EVERY,
@@ -49,12 +52,17 @@ def on_answer(board: Board, answer: Surveyed | Problem, now: float) -> list[Comm
 def _on_problem(board: Board, problem: Problem, now: float) -> list[Command]:
     """Tolerate what passes; a service that refuses the list is done without."""
     state = board.survey
+    if problem.verdict is Verdict.KEY_REFUSED:
+        words = f'{problem.failure.message} (to its list; [polling] list = "off" does without it)'
+        return weigh(board, replace(problem, failure=replace(problem.failure, message=words)), now)
     if problem.verdict is Verdict.THROTTLED:
+        state.not_before = max(state.not_before, now + board.budget.take(COST_THROTTLE, now))
         return weigh(board, problem, now)
     if problem.verdict is not Verdict.REPEAT:
         return hearing.refuse(board, now, problem.failure.message)
     was_used = state.is_used
     state.failed(now)
+    state.not_before = max(state.not_before, now + board.budget.take(COST_TRANSIENT, now))
     if problem.failure.kind == "no_answer":
         state.failure_count = max(state.failure_count, FAILURES_BORNE)  # it has cost enough time
     is_left = state.failure_count >= FAILURES_MOST

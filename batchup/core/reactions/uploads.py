@@ -4,10 +4,11 @@ from batchup.core.board import Board, Upload
 from batchup.core.items import Failure
 from batchup.core.messages import Command, Put, Uploaded, UploadFailed
 from batchup.core.reactions import queue
-from batchup.core.reactions.ending import fail, weigh
+from batchup.core.reactions.ending import end, fail, weigh
 from batchup.core.requests import Presign, Presigned, Problem
-from batchup.core.retry import backoff_s
+from batchup.core.retry import COST_THROTTLE
 from batchup.core.verdicts import Verdict
+from batchup.errors import Unavailable
 
 TRIES = 5  # of one round; an item has as many rounds as attempts
 ROUND_PAUSE_S = 60.0
@@ -36,14 +37,18 @@ def on_answer(board: Board, request: Presign, answer: Presigned | Problem, now: 
             return commands + _give_up(board, upload, answer.failure, now)
         case Verdict.REPEAT:
             return commands + _again(board, upload, answer.failure, now)
+        case Verdict.THROTTLED:
+            upload.not_before = now + board.budget.take(COST_THROTTLE, now)
         case _:
-            _want(board, upload)
-            return commands
+            pass  # the run ends, or the key is read again
+    _want(board, upload)
+    return commands
 
 
 def on_uploaded(board: Board, event: Uploaded, now: float) -> list[Command]:
     """The bytes are there."""
     board.budget.give(now)
+    board.brakes.uploaded()
     return queue.uploaded(board, event.sha256, event.url, event.expires_at)
 
 
@@ -52,6 +57,11 @@ def on_upload_failed(board: Board, event: UploadFailed, now: float) -> list[Comm
     upload = board.uploads[event.sha256]
     if not event.failure.retryable:
         return _give_up(board, upload, event.failure, now)
+    if board.brakes.upload_failed(now):
+        remedy = "Nothing is lost; run the same command again later."
+        words = f"no file has reached the service's store for long: {event.failure.message}"
+        _want(board, upload)
+        return end(board, Unavailable(words, remedy=remedy))
     return _again(board, upload, event.failure, now)
 
 
@@ -60,7 +70,7 @@ def _again(board: Board, upload: Upload, failure: Failure, now: float) -> list[C
     if upload.failure_count >= TRIES * board.policy.max_attempts:
         return _give_up(board, upload, failure, now)
     pause = ROUND_PAUSE_S if upload.failure_count % TRIES == 0 else 0.0
-    upload.not_before = now + pause + backoff_s(upload.failure_count, board.rng)
+    upload.not_before = now + pause + board.budget.retry_s(upload.failure_count, now, board.rng)
     _want(board, upload)
     return []
 
@@ -77,7 +87,8 @@ def _give_up(board: Board, upload: Upload, failure: Failure, now: float) -> list
     """The items that wait for this content fail; nothing was bought for them."""
     upload.is_under_way, upload.failure_count = False, 0
     board.wanted_uploads.pop(upload.file.sha256, None)
-    why = Failure("upload_failed", failure.message, failure.code, retryable=failure.retryable)
+    kind = "internal" if failure.kind == "internal" else "upload_failed"
+    why = Failure(kind, failure.message, failure.code, retryable=failure.retryable)
     commands: list[Command] = []
     for item_id in sorted(upload.users):
         if item_id in board.unprepared or item_id in board.backing_off:

@@ -22,10 +22,11 @@ from batchup.edge.manifest.json_lines import count_json_lines, read_json_lines
 from batchup.edge.manifest.media import MEDIA_PARAMETERS, image_parameter
 from batchup.edge.manifest.rows import Columns, Reject, Row
 from batchup.edge.manifest.text_list import count_text_list, read_text_list
+from batchup.edge.manifest.watch import ManifestWatch
 from batchup.errors import DataProblem
 from batchup.job import Job
 
-__all__ = ["Reject", "Row", "count_rows", "manifest_folder", "read_manifest"]
+__all__ = ["Reject", "Row", "count_rows", "manifest_folder", "read_manifest", "watch_manifest"]
 
 _LIST_SUFFIXES: Final = (".txt", ".lst", ".list")
 _TAB_SUFFIXES: Final = (".tsv", ".tab")
@@ -66,6 +67,11 @@ def count_rows(job: Job) -> int:
 def manifest_folder(job: Job) -> Path:
     """Tell the folder that the image paths of a job's manifest are relative to; DataProblem as above."""
     return _reader_of(job).folder
+
+
+def watch_manifest(job: Job) -> ManifestWatch:
+    """Remember a job's manifest as it is now; DataProblem as above."""
+    return ManifestWatch(_reader_of(job).path)
 
 
 def _reader_of(job: Job) -> _Reader:

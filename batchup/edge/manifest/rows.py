@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from batchup.core.items import Json
+from batchup.core.redaction import plain_words
 
 MAX_ROW_BYTES: Final = 1 << 20
 _MAX_ID_LENGTH: Final = 512
 _SHOWN: Final = 80
+_LOOKED_AT: Final = 4000  # letters of a value that is shown, in which secrets are looked for
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -103,6 +105,7 @@ def is_utf8(text: str) -> bool:
 
 
 def shown(value: object) -> str:
-    """Quote a value for a message, cut to a readable length and safe to print."""
-    text = str(value).encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    """Quote a value for a message: without secrets, cut to a readable length and safe to print."""
+    text = plain_words(str(value)[:_LOOKED_AT])
+    safe = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text[:_SHOWN])
+    return safe if len(text) <= _SHOWN else f"{safe}…"

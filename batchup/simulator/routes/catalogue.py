@@ -1,9 +1,12 @@
 """Models, their schemas and prices, and the account's balance."""
 
+import asyncio
+
 from batchup.simulator.calls import Answer, Call
 from batchup.simulator.models import catalogue, openapi
 
 _MAX_LIMIT = 500
+_HANG_S = 600.0  # service seconds
 
 
 async def models(call: Call) -> Answer:
@@ -20,11 +23,12 @@ async def models(call: Call) -> Answer:
 
 
 async def model(call: Call) -> Answer:
-    """GET /v1/models/{slug}: one model, with its cost."""
+    """GET /v1/models/{slug}: one model, with the cost of a prediction under the simulator's settings."""
     found = catalogue().get(call.parts["slug"])
-    if found is None:
+    if found is None or call.hits("model_404"):
         return Answer.error(404, "model not found")
-    return Answer.json(found.row() | {"cost": found.cost})
+    cost = None if call.hits("model_unpriced") else found.priced(call.service.settings.cost)
+    return Answer.json(found.row() | {"cost": cost})
 
 
 async def schema(call: Call) -> Answer:
@@ -36,5 +40,11 @@ async def schema(call: Call) -> Answer:
 async def balance(call: Call) -> Answer:
     """GET /v1/billing/balance: the credit left, in USD."""
     service = call.service
+    if call.hits("balance_404"):
+        return Answer.error(404, "not found")
+    if call.hits("balance_5xx"):
+        return Answer.error(500, "Failed to get balance")
+    if call.hits("balance_hang"):
+        await asyncio.sleep(service.clock.real(_HANG_S))
     start = 100.0 if service.settings.balance is None else service.settings.balance
     return Answer.json({"balance_usd": round(start - service.book.spent(service.clock.now()), 9)})

@@ -1,0 +1,122 @@
+"""Why items failed, from the checkpoint to what a person reads; every kind of failure has its words."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from batchup.cli.causes import SHOWN, cause_lines
+from batchup.core import causes
+from batchup.core.calendar import Calendar
+from batchup.core.causes import Cause
+from batchup.core.items import Failure, Item
+from batchup.core.messages import Keep
+from batchup.core.states import State
+from batchup.edge.causes import causes_of
+from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.manifest import Reject
+from batchup.edge.rejects import Rejects
+from batchup.edge.results import bring_up_to_date
+
+pytestmark = pytest.mark.anyio
+PACKAGE = Path(__file__).parents[2] / "batchup"
+LARGE = Failure("http_400", "image 9000x9000 is too large", "400")
+SIGNED = "https://store.example/a.jpg?X-Amz-Signature=s3cret"
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Iterator[Checkpoint]:
+    with Checkpoint(tmp_path / "checkpoint.db", Calendar(1e6), {"mask": SIGNED}) as found:
+        yield found
+
+
+def fail(checkpoint: Checkpoint, item_id: str, failure: Failure) -> None:
+    one = Item(item_id, 1, {"mask": SIGNED, "image": SIGNED}, {}, "01" * 32)
+    checkpoint.keep([Keep(one, State.READY, State.FAILED, {"failure": failure, "attempt": 1})])
+
+
+async def test_causes_are_counted_over_the_whole_job(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    """What failed in any run is grouped together with this run's rejected rows."""
+    for k in range(3):
+        fail(checkpoint, f"a{k}", LARGE)
+    fail(checkpoint, "b", Failure("no_output", "nothing"))
+    rejects = Rejects(tmp_path)
+    rejects.write(Reject(7, None, "bad_json", "Line 7 is no JSON."))
+    rejects.write(Reject(9, "x", "bad_json", "Line 9 is no JSON."))
+    found = await causes_of(checkpoint, rejects.causes.values())
+    assert [(one.count, one.state, one.cause, one.example_item) for one in found] == [
+        (3, "failed", "image too large", "a0"),
+        (2, "rejected", "not JSON", "line 7"),
+        (1, "failed", "paid, and without an output", "b"),
+    ]
+
+
+async def test_results_say_what_to_do(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    """A failed line of the results carries the service's words and code, the cause and the advice."""
+    fail(checkpoint, "a", LARGE)
+    await bring_up_to_date(checkpoint, tmp_path)
+    line = json.loads((tmp_path / "results.jsonl").read_text())
+    failure = line["failure"]
+    assert (failure["message"], failure["code"], failure["retryable"]) == (LARGE.message, "400", False)
+    assert failure["cause"] == "image too large"
+    assert failure["what_to_do"].startswith("Make the images smaller")
+
+
+async def test_nothing_on_disk_opens_anything(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    """Signed addresses of inputs, in words and in rejected rows stand nowhere in the output folder."""
+    fail(checkpoint, "a", Failure("http_400", f"cannot fetch {SIGNED}", "400"))
+    rejects = Rejects(tmp_path)
+    rejects.write(Reject(1, "r", "bad_url", f"Line 1: no address: {SIGNED} ."))
+    await bring_up_to_date(checkpoint, tmp_path)
+    line = json.loads((tmp_path / "results.jsonl").read_text())
+    assert line["input"] == {"mask": "https://store.example/a.jpg", "image": "https://store.example/a.jpg"}
+    assert_unseen(tmp_path, b"s3cret")
+
+
+def assert_unseen(folder: Path, secret: bytes) -> None:
+    assert len(list(folder.iterdir())) >= 3
+    for path in folder.iterdir():
+        assert secret not in path.read_bytes(), path
+
+
+def test_lines_for_a_person_are_few() -> None:
+    """The largest groups are told with an example and advice, the rest by number."""
+    many = [Cause("failed", f"c{k}", 20 - k, "Do.", "x" if k else None) for k in range(SHOWN + 2)]
+    lines = cause_lines(many)
+    assert lines[:4] == ["20 failed: c0", "    Do.", "19 failed: c1, such as x", "    Do."]
+    assert lines[-1] == "... and 23 more, of 2 other causes: see results.jsonl"
+    assert len(lines) == 2 * SHOWN + 1
+    assert cause_lines([]) == []
+
+
+def kinds(name: str, position: int) -> set[str]:
+    """Return the words that stand at one place of the calls of this name, all over the package."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+                given = [*node.args, *(word.value for word in node.keywords if word.arg == "kind")]
+                if len(given) > position and isinstance(word := given[position], ast.Constant):
+                    found.add(str(word.value))
+    return {word for word in found if re.fullmatch("[a-z_]+", word)}
+
+
+def test_every_kind_of_failure_has_its_words() -> None:
+    """Each kind that the code gives a failure is named among the causes, with a sentence of advice."""
+    given = kinds("Failure", 0) | kinds("BadPicture", 0) | kinds("_problem", 0)
+    known = causes._PLAIN
+    assert {"no_output", "held", "truncated", "timeout", "not_image"} <= given
+    assert given - known.keys() - {"upload", "lost"} == set()
+    for name, advice in [*known.values(), *causes._REJECTED.values()]:
+        assert name
+        assert re.fullmatch(r"[A-Z][^\n]*\.", advice)
+
+
+def test_every_kind_of_reject_has_its_words() -> None:
+    """Each kind that a row is rejected for is named, too."""
+    given = kinds("Reject", 2) | kinds("_Refusal", 0)
+    assert {"bad_row", "changed", "missing_file"} <= given
+    assert given - causes._REJECTED.keys() == {"duplicate"}
