@@ -16,6 +16,12 @@ from urllib.request import urlopen
 
 import pytest
 from PIL import Image
+from reliability.conftest import Record
+
+FAMILY = "a real process killed at seeded moments"
+PASS = "0 twice, 0 lost, the limits held, every state hit"  # noqa: S105 - what must hold
+SECONDS = 60
+pytestmark = pytest.mark.reliability
 
 KILLS = 20
 ITEMS = 80
@@ -69,7 +75,7 @@ def _states(folder: Path, copy: Path) -> Counter[str]:
         db.close()
 
 
-def test_killed_twenty_times(tmp_path: Path, service: dict[str, str]) -> None:
+def test_killed_twenty_times(tmp_path: Path, service: dict[str, str], record: Record) -> None:
     """Twenty kills at seeded moments, then one run to the end: each image bought once, each output there."""
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -91,6 +97,8 @@ def test_killed_twenty_times(tmp_path: Path, service: dict[str, str]) -> None:
     with urlopen(service["stats"]) as answer:
         stats = json.load(answer)
     print(stats)
+    record(kills=KILLS, twice=stats["duplicate_creates"], lost=ITEMS - summary["saved"])
+    record(worst_window=stats["worst_window"], most_in_flight=stats["max_in_flight"])
     assert last.returncode == 0, last.stderr
     assert {"submitting", "in_flight", "succeeded", "saved"} <= hit.keys(), "a state was never hit"
     assert (summary["items"], summary["saved"], summary["outstanding"]) == (ITEMS, ITEMS, 0)
