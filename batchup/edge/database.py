@@ -76,6 +76,18 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
     if found != ["ok"]:
         words = "; ".join(line.replace("\n", " ") for line in found)
         raise DataProblem(f"{path} is damaged: {words}.", remedy=PUT_BACK)
+    if db.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+        with closing(sqlite3.connect(":memory:")) as fresh:
+            migrations.run(fresh, SCHEMA)
+            missing = _columns(fresh) - _columns(db)
+        if missing:
+            words = ", ".join(sorted(missing))
+            raise DataProblem(f"{path} is damaged: it has no {words}.", remedy=PUT_BACK)
+
+
+def _columns(db: sqlite3.Connection) -> set[str]:
+    query = "SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c"
+    return {str(row[0]) for row in db.execute(f"{query} WHERE m.type = 'table'")}
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
@@ -102,6 +114,8 @@ def problems(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours: a disk that does not take a write ends the run."""
     try:
         yield
+    except UnicodeDecodeError as error:  # SQLite's own words quote what is damaged
+        raise DataProblem(f"{path} is damaged: a text in it is not UTF-8.", remedy=PUT_BACK) from error
     except sqlite3.DatabaseError as error:
         name = getattr(error, "sqlite_errorname", "")
         if name == "SQLITE_NOTADB" or name.startswith("SQLITE_CORRUPT"):
