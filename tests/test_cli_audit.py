@@ -148,6 +148,31 @@ def test_an_old_checkpoint_that_was_put_back_is_caught_up(tmp_path: Path) -> Non
     assert (judged(job)["creates"], told(job)["unclaimed"]) == (4, [])
 
 
+def test_an_image_at_a_signed_address_is_known_by_the_rest_of_it(tmp_path: Path) -> None:
+    """Signed anew since, an address is still that of the same image; another scale is another request."""
+
+    def signed(night: int, **more: Any) -> list[dict[str, Any]]:
+        mark = f"?X-Amz-Signature={night}"
+        return [{**row, "image": row["image"] + mark, **more} for row in web("a", "b", "c")]
+
+    rows(tmp_path / "rows.jsonl", *signed(1, scale_factor=2))
+    job = simulated(tmp_path, "rows.jsonl")
+    run(job, "--limit", "1")
+    path = job.with_suffix(".out") / "checkpoint.db"
+    shutil.copy(path, tmp_path / "old.db")
+    run(job)
+    shutil.copy(tmp_path / "old.db", path)
+    lost = {("b", "unknown"), ("c", "unknown")}
+    for night in (1, 2):
+        rows(tmp_path / "rows.jsonl", *signed(night, scale_factor=2))
+        found = told(job)
+        assert {(one["id"], one["state"]) for one in found["unclaimed"]} == lost
+        assert found["others"] == 0
+    rows(tmp_path / "rows.jsonl", *signed(2, scale_factor=4))
+    found = told(job)
+    assert (found["unclaimed"], found["others"]) == ([], 2)
+
+
 def test_a_local_image_is_known_by_its_content(tmp_path: Path) -> None:
     """A prediction shows where its image was uploaded, and that address is known for what lies there."""
     job = simulated(tmp_path)

@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 from edge.bench import Ended, batchup, real, rows, run, simulated, web
+from edge.servers import answer, serving
 
 from batchup.core.calendar import Calendar
 from batchup.core.messages import KeepSightings
 from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.forecast import _checkpoint
+from batchup.job import Job
+
+ITEMS = [f"p{k:03}.png" for k in range(6)]
 
 
 def foreseen(done: Ended) -> dict[str, Any]:
@@ -105,6 +110,21 @@ def test_a_job_that_is_running_is_left_alone(tmp_path: Path) -> None:
     assert batchup(tmp_path, "check", job).code == 0
 
 
+def test_a_run_may_start_while_a_manifest_is_counted(tmp_path: Path) -> None:
+    """What is counted against is a copy, whole and of one instant; the folder and its checkpoint are free."""
+    path = simulated(tmp_path)
+    assert run(path, "--limit", "2").code == 75
+    job = Job.load(path)
+    with _checkpoint(job) as copy:
+        assert copy is not None
+        assert run(path, "--limit", "2").code == 75
+        assert len(copy.remembered(ITEMS)) == 2
+        assert copy.money()[0] == pytest.approx(0.02)
+    with _checkpoint(job) as copy:
+        assert copy is not None
+        assert len(copy.remembered(ITEMS)) == 4
+
+
 def test_rejected_rows_are_shown_and_not_foreseen(tmp_path: Path) -> None:
     """Rows that cannot be sent are said with their line, exit 3, and the rest is foreseen."""
     rows(tmp_path / "rows.jsonl", *web("a", "b"), {"id": "c"}, *web("a"))
@@ -114,3 +134,36 @@ def test_rejected_rows_are_shown_and_not_foreseen(tmp_path: Path) -> None:
     assert "Line 3" in done.err
     assert "job: 2 items, 1 rejected rows, 1 duplicate rows" in done.out
     assert "forecast: 2 outstanding" in done.out
+
+
+def test_what_has_changed_is_counted_as_a_run_counts_it(tmp_path: Path) -> None:
+    """A request that is not the one that was made is rejected, left or made anew, as `on_change` says."""
+    path = rows(tmp_path / "rows.jsonl", *web("a", "b", "c"))
+    job = simulated(tmp_path, "rows.jsonl")
+    assert run(job).code == 0
+    rows(path, *web("a", scale_factor=4), *web("b"), *web("c", scale_factor=4), *web("d"))
+    counts = {}
+    for word in ("redo", "keep", "error"):
+        simulated(tmp_path, "rows.jsonl", more=f'[run]\non_change = "{word}"')
+        found = json.loads(batchup(tmp_path, "check", job, "--json").out)
+        counts[word] = (found["items"], found["outstanding"], found["rejected"])
+    assert counts == {"redo": (4, 3, 0), "keep": (4, 1, 0), "error": (2, 1, 2)}
+    done = run(job).summary
+    assert (done["rejected"], done["creates"]) == (2, 1)
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
+def test_a_refused_key_is_77(tmp_path: Path, status: str) -> None:
+    """A key that the service does not accept is found out before a run is, with all else told as ever."""
+    rows(tmp_path / "rows.jsonl", *web("a"))
+    with serving(answer(status)) as server:
+        done = batchup(tmp_path, "check", real(tmp_path, server.url))
+    assert (done.code, "job: 1 items" in done.out) == (77, True), done
+    assert f"the service refuses the key: HTTP {status[:3]}" in done.err
+
+
+def test_a_service_that_cannot_be_reached_is_said_to_be_so(tmp_path: Path) -> None:
+    """Nobody there is no fault of the job: it is said, and the code stays."""
+    rows(tmp_path / "rows.jsonl", *web("a"))
+    done = batchup(tmp_path, "check", real(tmp_path, "http://127.0.0.1:9/v1"))
+    assert (done.code, "it cannot be reached" in done.err) == (0, True), done

@@ -50,7 +50,7 @@ def test_every_exit_code_is_listed() -> None:
     listed = {int(number) for number in re.findall(r"\b\d{1,3}\b", EPILOG)}
     classes = [value for value in vars(errors).values() if isinstance(value, type)]
     codes = {value.exit_code for value in classes if issubclass(value, errors.BatchupError)}
-    assert (codes | {0, 3, 4, 75, 130, 143}) - listed == set()
+    assert (codes | {0, 3, 4, 75, 129, 130, 143}) - listed == set()
 
 
 def test_the_flags_of_the_contract_are_there() -> None:
@@ -113,6 +113,19 @@ def test_status_goes_by_the_lock(tmp_path: Path) -> None:
     assert "cut off; `batchup run" in batchup(tmp_path, "status", job).out
     with RunLock(folder, "r"):
         assert "running" in batchup(tmp_path, "status", job).out
+
+
+@pytest.mark.parametrize(("code", "expected"), [(74, 3), (79, 3), (75, 0), (130, 0), (0, 0)])
+def test_status_of_a_run_that_a_problem_ended(tmp_path: Path, code: int, expected: int) -> None:
+    """After a run that a problem ended `status` is 3; not after one that was stopped."""
+    rows(tmp_path / "rows.jsonl", *web("a"))
+    job = simulated(tmp_path, "rows.jsonl")
+    run(job)
+    path = tmp_path / "job.out/status.json"
+    told = json.loads(path.read_text())
+    told["summary"]["exit_code"] = code
+    path.write_text(json.dumps(told))
+    assert batchup(tmp_path, "status", job).code == expected
 
 
 def test_status_before_and_after_a_run(tmp_path: Path) -> None:

@@ -76,6 +76,15 @@ def test_a_price_nobody_tells_is_found_out(tmp_path: Path) -> None:
     assert "names no price for each-upscaler: reckoned at the dearest so far, $0.25" in done.err
 
 
+def test_a_cap_without_a_price_is_not_bet_on(tmp_path: Path) -> None:
+    """Without a price a create that nobody heard of is the last one, and the way out is said."""
+    with running(*QUICK, "--fault", "model_404=1", "--fault", "create_lost=1") as service:
+        done = run(job(tmp_path, service.url, 6, 'max_spend = 1.0\n[run]\non_in_doubt = "hold"'))
+        assert stats(service.stats)["creates"] == 1
+    assert (done.code, done.summary["reason"]) == (4, "spend_limit"), done
+    assert "learn one with --limit 1 and without max_spend" in done.err
+
+
 @pytest.mark.parametrize("fault", ["balance_hang", "balance_5xx", "balance_404", "model_404"])
 @pytest.mark.parametrize("more", ["", "max_spend = 9.0"])
 def test_look_ups_that_fail_cost_nobody_anything(tmp_path: Path, fault: str, more: str) -> None:
@@ -101,6 +110,9 @@ def test_a_low_balance_is_a_warning(tmp_path: Path) -> None:
         in done.err
     )
     assert "this job is for 12" in said.err
+    lines = (path.with_suffix(".out") / "run.log.jsonl").read_text().splitlines()
+    events = [json.loads(line)["event"] for line in lines]
+    assert max(events.index("balance_low"), events.index("balance_short")) < events.index("created")
 
 
 def test_a_check_tells_price_and_balance_and_spends_nothing(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pty
 import signal
 import sqlite3
 import subprocess
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,12 @@ from edge.bench import (
     web,
 )
 
+from batchup.edge.lock import RunLock
+
 HOLD = '[run]\non_in_doubt = "hold"'
 LOST = {"create_lost": 1}
+
+Leave = Callable[["subprocess.Popen[bytes]", int], None]
 
 
 def resolve(job: Path, *words: str, **environ: str) -> Ended:
@@ -61,8 +66,16 @@ def bought(job: Path) -> dict[str, str]:
     return {image.rsplit("/", 1)[1].removesuffix(".jpg"): id_ for image, id_ in found}
 
 
-def on_terminal(job: Path, *answers: str) -> tuple[int, str]:
-    """Run the command on a terminal, type these lines, and return its code and what the terminal showed."""
+def on_terminal(
+    job: Path,
+    *answers: str,
+    meanwhile: Callable[[], object] = lambda: None,
+    leave: Leave = lambda _process, _terminal: None,
+) -> tuple[int, str]:
+    """Run the command on a terminal, type these lines, and return its code and what the terminal showed.
+
+    `meanwhile` is called when it asks for the first time, `leave` when it asks for more than there are lines.
+    """
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         command("resolve", job),
@@ -73,11 +86,16 @@ def on_terminal(job: Path, *answers: str) -> tuple[int, str]:
         stderr=theirs,
     ) as process:
         os.close(theirs)
-        os.write(ours, "".join(f"{answer}\n" for answer in answers).encode())
         seen = b""
+        while b"[s]kip" not in seen:
+            seen += os.read(ours, 1 << 16)
+        meanwhile()
+        os.write(ours, "".join(f"{answer}\n" for answer in answers).encode())
         try:
             while part := os.read(ours, 1 << 16):
                 seen += part
+                if seen.count(b"[s]kip") == len(answers) + 1:
+                    leave(process, ours)
         except OSError:
             pass  # the terminal's other end is closed
         code = process.wait(30)
@@ -127,6 +145,20 @@ def test_what_was_found_is_polled_and_not_bought(tmp_path: Path) -> None:
     last = run(job)
     assert (last.code, last.summary["saved"], last.summary["creates"]) == (0, 1, 0)
     assert judged(job)["creates"] == 1
+
+
+@pytest.mark.parametrize("words", [(), ("--force",)])
+def test_what_was_given_up_and_turns_up_counts_once(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """A create that was abandoned and found later is one prediction in the books, and one attempt."""
+    job = held(tmp_path, "a")
+    assert resolve(job, "a", "--as", "abandon").code == 0
+    done = resolve(job, "a", "--as", f"found:{bought(job)['a']}", *words)
+    assert done.code == 0, done
+    last = run(job)
+    assert (last.code, last.summary["saved"], last.summary["creates"]) == (0, 1, 0), last
+    books = last.summary["books"]
+    assert (books["accepted"], books["well"], books["written_off"]) == (1, 1, 0)
+    assert results(job)["a"]["attempts"] == 1
 
 
 def test_a_prediction_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -269,6 +301,35 @@ def test_a_running_job_is_left_alone(tmp_path: Path) -> None:
         process.kill()
 
 
+def test_words_are_understood_as_letters_are(tmp_path: Path) -> None:
+    """The prompt takes the words of --as too, found:ID too, and asks again where it understood nothing."""
+    job = held(tmp_path, "a", "b", "c")
+    code, seen = on_terminal(job, "what", "found:", f"found:{bought(job)['a']}", "absent", "abandon")
+    assert (code, seen.count("write f, a, b or s")) == (0, 2), seen
+    assert (results(job)["b"]["state"], results(job)["c"]["state"]) == ("outstanding", "failed")
+    assert run(job).summary["creates"] == 1
+
+
+def interrupt(process: "subprocess.Popen[bytes]", _terminal: int) -> None:
+    """Do as Ctrl-C does."""
+    process.send_signal(signal.SIGINT)
+
+
+def end_input(_process: "subprocess.Popen[bytes]", terminal: int) -> None:
+    """Type Ctrl-D."""
+    os.write(terminal, b"\x04")
+
+
+@pytest.mark.parametrize(("leave", "expected"), [(interrupt, -signal.SIGINT), (end_input, 3)])
+def test_who_leaves_the_prompt_leaves_quietly(tmp_path: Path, leave: Leave, expected: int) -> None:
+    """Ctrl-C and Ctrl-D end the questions without a word of a bug, and what was decided stays decided."""
+    job = held(tmp_path, "a", "b")
+    code, seen = on_terminal(job, "absent", leave=leave)
+    assert code == expected, seen
+    assert [word for word in ("bug", "Abort", "Traceback") if word in seen] == []
+    assert [left["id"] for left in listed(job)] == ["b"]
+
+
 def test_on_a_terminal_each_is_asked_for(tmp_path: Path) -> None:
     """On a terminal each item is asked for: found, absent, abandon, and skipped ones are left, with 3."""
     job = held(tmp_path, "a", "b", "c", "d")
@@ -282,6 +343,26 @@ def test_on_a_terminal_each_is_asked_for(tmp_path: Path) -> None:
     assert (code, listed(job)) == (0, [])
     last = run(job)
     assert (last.summary["saved"], last.summary["failed"], last.summary["creates"]) == (3, 1, 1)
+
+
+def test_nothing_is_held_while_a_person_thinks(tmp_path: Path) -> None:
+    """A run may start between question and answer; what it changed is not decided upon as it was shown."""
+    job = held(tmp_path, "a", "b")
+    code, seen = on_terminal(
+        job, "b", "b", meanwhile=lambda: resolve(job, "a", "--as", "absent").code == 0 and run(job)
+    )
+    assert (code, "a is not as it was shown" in seen) == (3, True), seen
+    assert {id_: line["state"] for id_, line in results(job).items()} == {"a": "saved", "b": "failed"}
+
+
+def test_a_run_that_holds_the_folder_ends_the_questions(tmp_path: Path) -> None:
+    """A decision that meets a run is not taken, and the command ends with 11."""
+    job = held(tmp_path, "a")
+    with ExitStack() as stack:
+        folder = job.with_suffix(".out")
+        code, seen = on_terminal(job, "b", meanwhile=lambda: stack.enter_context(RunLock(folder, "r1")))
+    assert (code, "in use by run r1" in seen) == (11, True), seen
+    assert [item["id"] for item in listed(job)] == ["a"]
 
 
 @pytest.fixture(scope="module")

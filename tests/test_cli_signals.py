@@ -74,6 +74,17 @@ def test_a_signal_before_anything_was_done_is_told_too(tmp_path: Path, number: s
     assert stopped(done, number)["items"] == 0
 
 
+@pytest.mark.parametrize("after_s", [0.06, 0.1, 0.14, 0.18])
+def test_an_interruption_of_the_very_beginning_is_one(tmp_path: Path, after_s: float) -> None:
+    """While the program itself is still being loaded Ctrl-C ends it as the signal does: no "Aborted!"."""
+    os.mkfifo(tmp_path / "job.toml")  # it waits there if it should get that far
+    with running(tmp_path / "job.toml") as process:
+        time.sleep(after_s)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=35)
+    assert (process.returncode, "Aborted" in err) == (-signal.SIGINT, False), err
+
+
 @contextmanager
 def writing(pipe: Path) -> Iterator[None]:
     """Hold a pipe open that somebody has begun to read, and write nothing."""

@@ -27,6 +27,8 @@ from edge.bench import (
     web,
 )
 
+from batchup.edge.schema import SEAL_FILE, row_checksum
+
 
 def verify(job: Path, *words: str, **environ: str) -> Ended:
     return batchup(job.parent, "verify", job, *words, **environ)
@@ -120,7 +122,9 @@ def test_a_whole_picture_with_other_bytes_is_taken(job: Path) -> None:
     """What comes whole and is not what was recorded is kept, and recorded as it is now."""
     path = job.with_suffix(".out") / "checkpoint.db"
     with closing(sqlite3.connect(path)) as db:
+        db.create_function("row_checksum", -1, row_checksum)
         db.execute("UPDATE files SET sha256 = zeroblob(32) WHERE item = 1")
+        db.execute(SEAL_FILE)
         db.commit()
     done = verify(job, "--fix")
     assert (done.code, "not as it was" in done.out) == (0, True), done
@@ -150,6 +154,21 @@ def test_what_cannot_be_fetched_now_stays_saved(job: Path) -> None:
     assert (done.code, "p000.png: later" in done.out) == (3, True), done
     assert results(job)["p000.png"]["state"] == "saved"
     simulated(job.parent)
+    assert verify(job, "--fix").code == 0
+
+
+def test_what_is_in_the_way_of_one_file_stops_no_other(job: Path) -> None:
+    """A directory at a picture's name is told and left to a person; the other items are mended."""
+    before = {path.name: path.read_bytes() for path in pictures(job)}
+    first, second, *_ = pictures(job)
+    first.unlink()
+    (first / "inside").mkdir(parents=True)
+    second.unlink()
+    done = verify(job, "--fix")
+    assert (done.code, "is a directory" in done.out.lower()) == (3, True), done
+    assert second.read_bytes() == before[second.name]
+    (first / "inside").rmdir()
+    first.rmdir()
     assert verify(job, "--fix").code == 0
 
 
@@ -201,7 +220,7 @@ def test_a_fix_that_was_killed_goes_on(tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in pictures(job)}
     for path in pictures(job):
         path.unlink()
-    words = command("verify", job, "--fix")
+    words = command("verify", job, "--fix", "--all")
     with subprocess.Popen(
         words, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.DEVNULL
     ) as process:
@@ -216,6 +235,71 @@ def test_a_fix_that_was_killed_goes_on(tmp_path: Path) -> None:
     assert judged(job)["creates"] == 12
 
 
+def test_a_disk_that_is_away_loses_nothing(job: Path) -> None:
+    """Where no saved file is there, or their folder is not, --fix changes nothing unless it is told to."""
+    folder = job.with_suffix(".out") / "images"
+    away = folder.with_name("away")
+    folder.rename(away)
+    simulated(job.parent, faults={"dead_output": 1})
+    done = verify(job, "--fix")
+    assert (done.code, "is not there" in done.err) == (73, True), done
+    folder.mkdir()
+    done = verify(job, "--fix")
+    assert (done.code, "not one of the 6 saved files" in done.err) == (73, True), done
+    folder.rmdir()
+    away.rename(folder)
+    done = verify(job, "--fix")
+    assert (done.code, "0 not as they were saved" in done.out) == (0, True), done
+
+
+def test_what_cannot_be_read_is_left_for_later(job: Path) -> None:
+    """A file that the disk does not give is not fetched anew, and never counts as lost."""
+    path = pictures(job)[0]
+    path.unlink()
+    path.symlink_to(path)
+    done = verify(job, "--fix")
+    assert (done.code, "p000.png: later" in done.out) == (3, True), done
+    assert path.is_symlink()
+    assert results(job)["p000.png"]["state"] == "saved"
+
+
+def test_what_was_lost_and_is_there_again_is_saved(job: Path) -> None:
+    """A file that comes back after its item was given up makes it saved again; another file does not."""
+    path = pictures(job)[0]
+    before = path.read_bytes()
+    path.unlink()
+    simulated(job.parent, faults={"dead_output": 1})
+    assert verify(job, "--fix").code == 3
+    path.write_bytes(before[:-1])
+    assert told(verify(job, "--json"))["recoverable"] == []
+    path.write_bytes(before)
+    done = verify(job)
+    assert (done.code, "1 given up as lost" in done.out) == (3, True), done
+    assert verify(job, "--fix").code == 0
+    assert results(job)["p000.png"]["state"] == "saved"
+    assert run(job).summary["reason"] == "nothing_to_do"
+
+
+def test_other_bytes_at_the_old_address_are_not_taken(tmp_path: Path) -> None:
+    """Where another picture lies now, the prediction is asked for a fresh address, and its picture kept."""
+    with service(tmp_path) as addresses:
+        rows(tmp_path / "rows.jsonl", *web("a", "b"))
+        more = '[limits]\nrate = "unlimited"\n[polling]\nexpected = "100ms"'
+        job = real(tmp_path, addresses["url"], more=more)
+        assert run(job).code == 0
+        before = {path.name: path.read_bytes() for path in pictures(job)}
+        assert len(set(before.values())) == 2, "the pictures differ"
+        with closing(sqlite3.connect(job.with_suffix(".out") / "checkpoint.db")) as db:
+            db.create_function("row_checksum", -1, row_checksum)
+            db.execute("UPDATE files SET url = (SELECT url FROM files WHERE item = 2) WHERE item = 1")
+            db.execute(SEAL_FILE)
+            db.commit()
+        pictures(job)[0].unlink()
+        done = verify(job, "--fix")
+        assert done.code == 0, done
+        assert {path.name: path.read_bytes() for path in pictures(job)} == before
+
+
 def test_a_running_job_is_left_alone(tmp_path: Path) -> None:
     """While a run holds the folder the command exits with 11 and names the holder."""
     rows(tmp_path / "rows.jsonl", *web("a"))
@@ -226,3 +310,14 @@ def test_a_running_job_is_left_alone(tmp_path: Path) -> None:
         done = verify(job)
         assert (done.code, f"process {process.pid}" in done.err) == (11, True), done
         process.kill()
+
+
+def test_a_garbled_hash_is_not_believed(job: Path) -> None:
+    """What the checkpoint says of a file is under a seal: garbled, no file is replaced for it."""
+    before = {path: path.read_bytes() for path in pictures(job)}
+    with closing(sqlite3.connect(job.with_suffix(".out") / "checkpoint.db")) as db:
+        db.execute("UPDATE files SET sha256 = zeroblob(32) WHERE item = 1")
+        db.commit()
+    done = verify(job, "--fix")
+    assert (done.code, "row of 'p000.png' is garbled" in done.err) == (65, True), done
+    assert {path: path.read_bytes() for path in pictures(job)} == before

@@ -1,7 +1,8 @@
 """The `batchup` command: one subcommand a file, imported when it is used, so that `-h` is quick."""
 
 import importlib
-from typing import ClassVar
+import signal
+from typing import Any, ClassVar, NoReturn
 
 import click
 
@@ -22,6 +23,22 @@ class LazyCommands(click.Group):
         "status": "Say how a job stands, running or not.",
     }
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the command line; whoever interrupts even that finds the code of an interruption."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except KeyboardInterrupt:
+            _leave()
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand; one that an interruption ends without a word ends as the signal would."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _leave()
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the alphabet."""
         return sorted(self.known)
@@ -37,6 +54,13 @@ class LazyCommands(click.Group):
         """List the subcommands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(sorted(self.known.items()))
+
+
+def _leave() -> NoReturn:
+    """End as an interruption does, 130 to a shell."""
+    from batchup.edge.signals import reraise  # noqa: PLC0415 -h stays quick
+
+    reraise(signal.SIGINT)
 
 
 @click.command(

@@ -15,7 +15,8 @@ from batchup.cli.ticker import Ticker
 from batchup.job import Job
 
 if TYPE_CHECKING:
-    from batchup.edge.audit import Report, Unclaimed
+    from batchup.edge.audit import Report
+    from batchup.edge.owners import Unclaimed
 
 EPILOG = """\b
 What is found, and what to do:

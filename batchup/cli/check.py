@@ -9,10 +9,11 @@ import click
 
 from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG, JOB_FILE, Length
-from batchup.errors import BatchupError, ConfigProblem
+from batchup.errors import BatchupError, ConfigProblem, KeyRefused
 from batchup.job import Job
 
 if TYPE_CHECKING:
+    from batchup.edge.account import Told
     from batchup.edge.forecast import Outlook
 
 SHOWN = 20
@@ -52,15 +53,18 @@ def command(
     Asks the service for the model's price and the account's balance, which costs nothing, and creates
     nothing. With --forecast it also reads what earlier runs have learned, and rehearses what is outstanding
     under the job's limits; a few seconds, whatever the manifest's length. Exits with 0 when all is well, with
-    3 when rows would be rejected or the key is missing.
+    3 when rows would be rejected or the key is missing, with 77 when the service refuses the key.
     """
     with problems_end_the_command(debug=debug):
         overrides: dict[str, object] = {} if manifest is None else {"manifest": manifest}
         loaded = Job.load(job, overrides=overrides)
         outlook = _look(loaded, forecast=forecast)
         key = _key(loaded)
-        balance_usd = _ask(loaded, outlook, key, offline=offline)
-        _show(loaded, outlook, balance_usd, night, as_json=as_json)
+        told = _ask(loaded, outlook, key, offline=offline)
+        _show(loaded, outlook, None if told is None else told.balance_usd, night, as_json=as_json)
+        if told is not None and told.refused is not None:
+            remedy = "Check the key that `[service] key` names."
+            raise KeyRefused(f"the service refuses the key: {told.refused}", remedy=remedy)
     sys.exit(3 if outlook.rejects or key is None else 0)
 
 
@@ -76,8 +80,8 @@ def _look(job: Job, *, forecast: bool) -> "Outlook":
     return look_ahead(job) if forecast else count(job)
 
 
-def _ask(job: Job, outlook: "Outlook", key: str | None, *, offline: bool) -> float | None:
-    """Bring the model's description up to date, and return the balance, None where it is not told."""
+def _ask(job: Job, outlook: "Outlook", key: str | None, *, offline: bool) -> "Told | None":
+    """Bring the model's description up to date, and return what was told; None where nobody was asked."""
     if job.simulator is not None:
         return None
     if offline or key is None:
@@ -98,7 +102,7 @@ def _ask(job: Job, outlook: "Outlook", key: str | None, *, offline: bool) -> flo
         click.echo(line, err=True)
     outlook.card = told.card or outlook.card
     account.keep_card(job, told.card)
-    return told.balance_usd
+    return told
 
 
 def _show(job: Job, outlook: "Outlook", balance_usd: float | None, night_s: float, *, as_json: bool) -> None:

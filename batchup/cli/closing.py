@@ -15,6 +15,7 @@ _NEXT = {
     "item_limit": "as many items as --limit allows; the same command continues",
     "spend_limit": "max_spend is reached; raise it to continue",
 }
+_PRICELESS = "max_spend buys no more while no price is known; learn one with --limit 1 and without max_spend"
 
 
 def closing_words(summary: Summary, job: Job, path: Path) -> list[str]:
@@ -40,6 +41,8 @@ def closing_words(summary: Summary, job: Job, path: Path) -> list[str]:
     if summary.failed or summary.held or summary.in_doubt:
         lines.append(f"what failed and why: {job.output.dir / 'results.jsonl'}")
     then = _NEXT.get(summary.reason)
+    if summary.reason == "spend_limit" and summary.books is not None and summary.books.open_usd is None:
+        then = _PRICELESS
     if then and (summary.outstanding or summary.reason != "finished"):
         lines.append(f"{then}: batchup run {path}")
     return lines

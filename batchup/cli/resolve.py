@@ -11,7 +11,7 @@ import msgspec
 
 from batchup.cli.failing import explain, problems_end_the_command
 from batchup.cli.options import DEBUG, JOB_FILE
-from batchup.errors import BatchupError, UsageProblem
+from batchup.errors import BatchupError, DataProblem, Locked, UsageProblem
 from batchup.job import Job
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Decisions:
 Examples:
   batchup resolve nightly.toml
   batchup resolve nightly.toml sku-17 --as found:3c90c3cc-0d44-4b50
-  batchup resolve nightly.toml --all --as absent
+  batchup resolve nightly.toml sku-18 --as absent
 """
 
 
@@ -86,31 +86,49 @@ def _resolve(
     job: Job, ids: Sequence[str], word: str | None, prediction_id: str, *, force: bool, as_json: bool
 ) -> bool:
     """Show or decide, and tell whether something is left to be decided."""
-    import anyio  # noqa: PLC0415 -h stays quick
-
-    from batchup.edge import resolving, results  # noqa: PLC0415 -h stays quick
+    from batchup.edge import resolving  # noqa: PLC0415 -h stays quick
     from batchup.edge.desk import at_rest  # noqa: PLC0415 -h stays quick
 
     with at_rest(job, "resolve") as checkpoint:
         chosen = resolving.pick(job, checkpoint, ids, word) if ids else resolving.doubts(checkpoint)
         done: list[dict[str, str]] = []
-        try:
-            if word is not None:
-                for left in chosen:
-                    done.append(_decide(job, checkpoint, left, word, prediction_id, force=force))
-                    _say(done[-1], as_json=as_json)
-            elif not as_json:
-                _show(job, chosen)
-                if chosen and _is_terminal():
-                    done = _ask(job, checkpoint, chosen)
-        finally:
-            if done:
-                anyio.run(results.bring_up_to_date, checkpoint, job.output.dir)
+        if word is not None:
+            done = _carry_out(job, checkpoint, chosen, word, prediction_id, force=force, as_json=as_json)
         rest = [left for left in resolving.doubts(checkpoint) if not ids or left.item.id in ids]
-        if as_json:
-            told = {"job": job.name, "items": [resolving.picture(left) for left in rest], "resolved": done}
-            click.echo(msgspec.json.encode(told).decode())
+    if as_json:
+        told = {"job": job.name, "items": [resolving.picture(left) for left in rest], "resolved": done}
+        click.echo(msgspec.json.encode(told).decode())
+    elif word is None:
+        _show(job, chosen)
+        if chosen and _is_terminal():
+            return _ask(job, chosen)
     return word is None and bool(rest)
+
+
+def _carry_out(
+    job: Job,
+    checkpoint: "Checkpoint",
+    chosen: "Sequence[ItemRestored]",
+    word: str,
+    prediction_id: str,
+    *,
+    force: bool = False,
+    as_json: bool = False,
+) -> list[dict[str, str]]:
+    """Do to each item what was decided, up to the first it cannot be done to, and bring the results along."""
+    import anyio  # noqa: PLC0415 -h stays quick
+
+    from batchup.edge import results  # noqa: PLC0415 -h stays quick
+
+    done: list[dict[str, str]] = []
+    try:
+        for left in chosen:
+            done.append(_decide(job, checkpoint, left, word, prediction_id, force=force))
+            _say(done[-1], as_json=as_json)
+    finally:
+        if done:
+            anyio.run(results.bring_up_to_date, checkpoint, job.output.dir)
+    return done
 
 
 def _decide(
@@ -147,27 +165,62 @@ def _say(done: dict[str, str], *, as_json: bool = False) -> None:
         click.echo(f"{done['id']}: {done['as']}; {_DONE[done['as']].format(**done)}", err=True)
 
 
-def _ask(job: Job, checkpoint: "Checkpoint", chosen: "Sequence[ItemRestored]") -> list[dict[str, str]]:
-    """Ask for a decision about each item; a refused one is told and leaves the item as it is."""
-    done = []
-    words = {"f": "found", "a": "absent", "b": "abandon"}
-    for left in chosen:
-        answer = click.prompt(
-            f"{left.item.id}: [f]ound, [a]bsent, a[b]andon, [s]kip",
-            type=click.Choice([*words, "s"]),
-            default="s",
-            show_choices=False,
-            err=True,
-        )
-        if answer == "s":
-            continue
-        prediction_id = click.prompt("id of its prediction", err=True) if answer == "f" else ""
-        try:
-            done.append(_decide(job, checkpoint, left, words[answer], prediction_id.strip(), force=False))
-            _say(done[-1])
-        except BatchupError as problem:
-            explain(problem)
-    return done
+def _ask(job: Job, chosen: "Sequence[ItemRestored]") -> bool:
+    """Ask for a decision about each item, and tell whether something is left to be decided.
+
+    A refused decision is told and leaves the item as it is. Nothing is held while a person thinks: a run may
+    start meanwhile, and then the next decision ends with Locked.
+    """
+    is_left = False
+    try:
+        for left in chosen:
+            is_left = not _ask_about(job, left) or is_left
+    except click.Abort as leave:
+        if isinstance(leave.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        click.echo(err=True)  # there is nobody to answer any more: the rest is skipped
+        return True
+    return is_left
+
+
+def _ask_about(job: Job, left: "ItemRestored") -> bool:
+    """Ask about one item, and tell whether it was decided."""
+    question = f"{left.item.id}: [f]ound, [a]bsent, a[b]andon, [s]kip"
+    word, prediction_id = click.prompt(question, default="s", value_proc=_understand, err=True)
+    if word == "skip":
+        return False
+    if word == "found" and not prediction_id:
+        prediction_id = click.prompt("id of its prediction", err=True).strip()
+    try:
+        _decide_if_as_shown(job, left, word, prediction_id)
+    except Locked:
+        raise
+    except BatchupError as problem:
+        explain(problem)
+        return False
+    return True
+
+
+def _understand(answer: str) -> tuple[str, str]:
+    """Read what was typed, a letter, a word or found:ID, as a decision and the id of a prediction."""
+    short = {"f": "found", "a": "absent", "b": "abandon", "s": "skip"}
+    word, colon, prediction_id = (part.strip() for part in answer.strip().partition(":"))
+    word = short.get(word.lower(), word.lower())
+    if word not in short.values() or (colon and (word != "found" or not prediction_id)):
+        raise click.UsageError("write f, a, b or s, or found:ID, absent, abandon or skip")
+    return word, prediction_id
+
+
+def _decide_if_as_shown(job: Job, left: "ItemRestored", word: str, prediction_id: str) -> None:
+    """Take the folder anew for one decision; DataProblem where the item is not as it was shown any more."""
+    from batchup.edge.desk import at_rest  # noqa: PLC0415 -h stays quick
+
+    id_ = left.item.id
+    with at_rest(job, "resolve") as checkpoint:
+        if checkpoint.as_they_stand([id_]).get(id_) != left:
+            remedy = f"See how it stands with `batchup resolve {job.path or job.name}`."
+            raise DataProblem(f"{id_} is not as it was shown any more: it was left alone.", remedy=remedy)
+        _carry_out(job, checkpoint, [left], word, prediction_id)
 
 
 def _is_terminal() -> bool:

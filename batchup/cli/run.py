@@ -25,9 +25,9 @@ Exit codes:
   4  finished, some held, or paid and     77  key refused
      unclaimed (see results.jsonl)        78  configuration
  11  another run holds this job           79  out of credit
- 65  manifest or checkpoint not usable   130  interrupted (143: terminated); run again
- 69  service unavailable
- 70  a bug in batchup
+ 65  manifest or checkpoint not usable   129  hung up (the terminal is gone); run again
+ 69  service unavailable                 130  interrupted; run again
+ 70  a bug in batchup                    143  terminated; run again
 
 \b
 Examples:
@@ -69,7 +69,8 @@ class RunCommand(click.Command):
 @click.option(
     "--on-in-doubt",
     type=click.Choice(["reconcile", "hold", "resubmit"]),
-    help="What to do when nobody knows whether a create was accepted.",
+    help="What to do when nobody knows whether a create was accepted; resubmit is for all that is in doubt or"
+    " held, whatever --limit says.",
 )
 @click.option(
     "--on-change",

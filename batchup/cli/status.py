@@ -13,6 +13,9 @@ from batchup.edge.status import NAME, Status
 from batchup.errors import DataProblem
 from batchup.job import Job
 
+_NO_PROBLEM = (0, 75)  # all done, and stopped on purpose
+_SIGNALLED = 128
+
 
 @click.command(name="status")
 @JOB_FILE
@@ -21,14 +24,21 @@ from batchup.job import Job
 def command(job: Path, *, as_json: bool, debug: bool) -> None:
     """Say how JOB stands: while it runs as of the last few seconds, else as its last run left it.
 
-    Exits with 0 when all is well and with 3 when something failed or was held.
+    Exits with 0 when all is well, with 3 when something failed or was held, or a problem ended its last run.
     """
     with problems_end_the_command(debug=debug):
         folder = Job.load(job).output.dir
         status, text = _read(folder / NAME, job)
         now = status.now
         click.echo(text if as_json else _words(status, job, folder))
-    sys.exit(3 if now.failed or now.held or now.in_doubt or now.rejected else 0)
+    is_ill = now.failed or now.held or now.in_doubt or now.rejected
+    sys.exit(3 if is_ill or _has_ended_badly(status) else 0)
+
+
+def _has_ended_badly(status: Status) -> bool:
+    """Tell whether a problem ended the last run, and neither its work, nor a limit (75), nor a signal."""
+    code = 0 if status.summary is None else status.summary.exit_code
+    return code not in _NO_PROBLEM and code < _SIGNALLED
 
 
 def _read(path: Path, job: Path) -> tuple[Status, str]:

@@ -16,6 +16,7 @@ from batchup.job import Job
 if TYPE_CHECKING:
     from batchup.edge.checkpoint import Checkpoint
     from batchup.edge.repair import Repair
+    from batchup.edge.verify import Flaw
 
 SHOWN = 20  # of files that no item claims
 
@@ -29,26 +30,31 @@ Examples:
 @click.command(name="verify", epilog=EPILOG)
 @JOB_FILE
 @click.option("--fix", is_flag=True, help="Download again what is missing or wrong; nothing is ever bought.")
+@click.option("--all", "even_all", is_flag=True, help="With --fix: even where not one saved file is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the text.")
 @DEBUG
-def command(job: Path, *, fix: bool, as_json: bool, debug: bool) -> None:
+def command(job: Path, *, fix: bool, even_all: bool, as_json: bool, debug: bool) -> None:
     """Hash every saved picture of JOB again, and say which are missing, short, long or changed.
 
     With --fix they are downloaded again, which costs nothing; what the service has no more becomes failed
-    (output_expired), and `batchup run --rerun-failed` would buy it anew. Files that no item claims are named
-    and never deleted. Exits with 3 when something is wrong (with --fix: still wrong), with 11 while JOB runs.
+    (output_expired), and `batchup run --rerun-failed` would buy it anew; it is saved again once its files are
+    back. Where not one saved file is there, --fix changes nothing and exits with 73: their disk may be away.
+    Files that no item claims are named and never deleted. Exits with 3 when something is wrong (with --fix:
+    still wrong), with 11 while JOB runs.
     """
     with problems_end_the_command(debug=debug):
-        is_well = _verify(Job.load(job), fix=fix, as_json=as_json)
+        is_well = _verify(Job.load(job), fix=fix, even_all=even_all, as_json=as_json)
     sys.exit(0 if is_well else 3)
 
 
-def _verify(job: Job, *, fix: bool, as_json: bool) -> bool:
+def _verify(job: Job, *, fix: bool, even_all: bool, as_json: bool) -> bool:
     from batchup.edge import verify  # noqa: PLC0415 -h stays quick
     from batchup.edge.desk import at_rest  # noqa: PLC0415 -h stays quick
 
     folder = job.output.dir
     with at_rest(job, "verify") as checkpoint:
+        if fix and not even_all:
+            verify.refuse_if_away(checkpoint, folder)
         total = verify.count_files(checkpoint)
         ticker = Ticker("files checked", total)
         flaws = []
@@ -57,30 +63,37 @@ def _verify(job: Job, *, fix: bool, as_json: bool) -> bool:
             if not as_json:
                 click.echo(f"{flaw.id}: {flaw.path}: {flaw.problem}")
         ticker.close()
-        repairs = _fix(job, checkpoint, [flaw.id for flaw in flaws], as_json=as_json) if fix and flaws else []
+        back = list(verify.recoverable(checkpoint, folder))
+        repairs = _fix(job, checkpoint, flaws, as_json=as_json) if fix and (flaws or back) else []
         strangers = list(verify.unclaimed(checkpoint, folder))
-    told = {"job": job.name, "files": total, "flaws": flaws, "repairs": repairs, "unclaimed": strangers}
+    told = {"job": job.name, "files": total, "flaws": flaws, "recoverable": back, "repairs": repairs}
+    told["unclaimed"] = strangers
     if as_json:
         click.echo(msgspec.json.encode(told).decode())
     else:
         _say(told, job)
-    return all(repair.result == "fixed" for repair in repairs) if repairs else not flaws
+    return all(repair.result == "fixed" for repair in repairs) if repairs else not (flaws or back)
 
 
-def _fix(job: Job, checkpoint: "Checkpoint", ids: Sequence[str], *, as_json: bool) -> "list[Repair]":
+def _fix(job: Job, checkpoint: "Checkpoint", flaws: "Sequence[Flaw]", *, as_json: bool) -> "list[Repair]":
     import anyio  # noqa: PLC0415 -h stays quick
 
     from batchup.edge import results  # noqa: PLC0415 -h stays quick
-    from batchup.edge.repair import repair  # noqa: PLC0415 -h stays quick
+    from batchup.edge.repair import recover, repair  # noqa: PLC0415 -h stays quick
 
     done: list[Repair] = []
 
+    def tell(one: "Repair") -> None:
+        done.append(one)
+        if not as_json:
+            click.echo(f"{one.id}: {one.result}: {one.message}")
+
     async def mend() -> None:
         try:
-            async for one in repair(job, checkpoint, ids):
-                done.append(one)
-                if not as_json:
-                    click.echo(f"{one.id}: {one.result}: {one.message}")
+            for one in recover(checkpoint, job.output.dir):
+                tell(one)
+            async for one in repair(job, checkpoint, flaws):
+                tell(one)
         finally:
             with anyio.CancelScope(shield=True):
                 await results.bring_up_to_date(checkpoint, job.output.dir)
@@ -100,8 +113,10 @@ def _say(told: dict[str, Any], job: Job) -> None:
     if results:
         counts = ((name, results.count(name)) for name in ("fixed", "expired", "later"))
         words += f"; {', '.join(f'{number} {name}' for name, number in counts if number)}"
-    elif count:
-        words += f"; fetch them again with `batchup verify {job.path or job.name} --fix`"
+    elif told["recoverable"]:
+        words += f"; {len(told['recoverable'])} given up as lost have their files again"
+    if not results and (count or told["recoverable"]):
+        words += f"; mend them with `batchup verify {job.path or job.name} --fix`"
     click.echo(words)
     if "expired" in results:
         click.echo(

@@ -6,7 +6,6 @@ read is unknown, and never an error.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Final, Literal, TypeAlias
 
 from batchup.core.items import Json
@@ -131,7 +130,7 @@ def _amount(value: Json, depth: int = 3) -> float | None:
         except ValueError:
             return None
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value) if isfinite(value) and abs(value) < 1e12 else None
+        return float(value) if abs(value) < 1e12 else None  # neither is what is no number, nor infinite
     if not isinstance(value, dict) or depth == 0:
         return None
     inside = (value[name] for name in (*_BALANCES, *_WRAPPERS) if name in value)

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from batchup.core.fingerprint import is_ours
 from batchup.core.items import Json
 from batchup.core.listing import Window
-from batchup.core.reactions.doubts import is_ours
+from batchup.core.redaction import plain_value
 
 TICK_S = 0.001  # the finest difference between two instants of the list
 
@@ -37,6 +38,23 @@ def match(creates: Sequence[Sent], shown: Mapping[str, Json], created_at: float 
         return Match(None, is_unclear=any(is_its is None for _, is_its in likeness))
     at = 0.0 if created_at is None else created_at
     return Match(min(ours, key=lambda sent: abs(sent.sent_at - at)))
+
+
+def agree(given: Mapping[str, Json], shown: Mapping[str, Json]) -> bool:
+    """Tell whether an item's input and a prediction's are the same in what both have, signatures apart.
+
+    A local image cannot be compared with the address at which it was uploaded.
+    """
+    return all(
+        plain_value(value) == plain_value(shown[name]) or (is_address(shown[name]) and not is_address(value))
+        for name, value in given.items()
+        if name in shown
+    )
+
+
+def is_address(value: Json) -> bool:
+    """Tell whether a value of an input is an address and no path."""
+    return isinstance(value, str) and "://" in value
 
 
 def rest_of(window: Window, instants: Sequence[float | None]) -> list[Window]:

@@ -22,6 +22,7 @@ from batchup.core.messages import (
     ManifestEnded,
     Notified,
     OthersRunning,
+    RowsCounted,
     Sent,
     Stop,
     Uploaded,
@@ -41,6 +42,7 @@ from batchup.core.reactions import (
 )
 from batchup.core.requests import (
     Accepted,
+    Answer,
     AskBalance,
     AskModel,
     BalanceTold,
@@ -88,7 +90,7 @@ class Batch:
                 return self._answered(event, now)
             case Sent():
                 return self._sent(event.request, now)
-            case ItemRead() | ItemCounted() | ItemRestored() | ManifestEnded():
+            case ItemRead() | ItemCounted() | ItemRestored() | ManifestEnded() | RowsCounted():
                 return self._read(event, now)
             case Downloaded():
                 return saving.on_downloaded(board, event, now)
@@ -112,7 +114,7 @@ class Batch:
                 return self._stop(event)
 
     def _read(
-        self, event: ItemRead | ItemCounted | ItemRestored | ManifestEnded, now: float
+        self, event: ItemRead | ItemCounted | ItemRestored | ManifestEnded | RowsCounted, now: float
     ) -> list[Command]:
         board = self.board
         match event:
@@ -122,6 +124,9 @@ class Batch:
                 return intake.on_counted(board, event)
             case ItemRestored():
                 return intake.on_restored(board, event, now)
+            case RowsCounted():
+                board.look_ups.is_counting = False
+                return []
             case _:
                 board.has_manifest_ended = True
                 return []
@@ -158,7 +163,7 @@ class Batch:
         board.open[request.kind] -= 1
         if event.service_offset_s is not None:
             board.learn_offset(event.service_offset_s)
-        is_good = not isinstance(event.answer, Problem)
+        is_good = _is_good(event.answer)
         if is_good:
             board.budget.give(now)
         commands = self._react(event, now)
@@ -185,3 +190,12 @@ class Batch:
                 return doubts.on_list_answer(board, request, answer, event.known, now)
             case _:
                 raise TypeError(f"{type(event.answer).__name__} does not answer {type(request).__name__}")
+
+
+def _is_good(answer: Answer) -> bool:
+    """Tell whether an answer shows that the service works, and the key with it."""
+    match answer:
+        case Problem() | ModelTold(card=None) | BalanceTold(usd=None):
+            return False
+        case _:
+            return True

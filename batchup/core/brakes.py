@@ -3,7 +3,7 @@
 None of these uses up an attempt, and each of them ends by itself, so that the run returns to full speed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from random import Random
 
@@ -44,6 +44,8 @@ class Brakes:
     creates_failing_since: float | None = None  # creates were tried since then, and none was accepted
     uploads_failing_since: float | None = None  # files are sent since then: none arrived, no create did
     upload_failed_at: float = 0.0
+    failed_contents: set[str] = field(default_factory=set)  # hashes of what has failed since then
+    has_got_through: bool = False  # a file has arrived, or a create was accepted, in this run
     reason: str | None = None
     last_words: str | None = None  # of the last bad answer that holds no create back by itself
 
@@ -73,7 +75,8 @@ class Brakes:
     def accepted(self) -> None:
         """A create was accepted: a shrunken cap grows back, one by one."""
         self.doubt_count = 0
-        self.creates_failing_since = self.uploads_failing_since = None
+        self.creates_failing_since = None
+        self.uploaded()
         self.is_waiting_for_settle = self.is_probing = False
         if self.cap < self.concurrency:
             self.accepted_count += 1
@@ -81,16 +84,23 @@ class Brakes:
                 self.cap, self.accepted_count = self.cap + 1, 0
 
     def uploaded(self) -> None:
-        """The bytes of a local file are at the service."""
-        self.uploads_failing_since = None
+        """The bytes of a local file are at the service; an accepted create is as good a sign."""
+        self.uploads_failing_since, self.has_got_through = None, True
+        self.failed_contents.clear()
 
-    def upload_failed(self, now: float) -> bool:
-        """They are not; tell whether that has gone on for so long that the store must be down."""
+    def upload_failed(self, sha256: str, now: float) -> bool:
+        """They are not; tell whether that has gone on for so long that the store must be down.
+
+        One content that fails alone, where others got through, is given up after its tries.
+        """
         if now - self.upload_failed_at > UPLOADS_GAP_S:
             self.uploads_failing_since = None  # nothing was tried in between
+            self.failed_contents.clear()
         self.upload_failed_at = now
         self.uploads_failing_since = _earlier(self.uploads_failing_since, now)
-        return now - self.uploads_failing_since >= PATIENCE_S
+        self.failed_contents.add(sha256)
+        is_one_alone = self.has_got_through and len(self.failed_contents) == 1
+        return now - self.uploads_failing_since >= PATIENCE_S and not is_one_alone
 
     def allow(self, concurrency: int) -> None:
         """Another number of predictions in flight is allowed; a cap the service named stays."""

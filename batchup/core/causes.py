@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
+from batchup.core.failures import LONGEST
 from batchup.core.items import Failure
 
 MOST: Final = 20  # groups that are told
 _MOST_KEPT: Final = 500  # groups that are told apart while counting
 _GIST: Final = 90  # characters
+_LOOKED_AT: Final = 500  # characters that a gist is taken from
 
 AGAIN: Final = "Run the same command again: each run gives such items one more try."
 _MENDED: Final = "then run with --rerun-failed."
@@ -89,6 +91,7 @@ _KNOWN: Final = (
         "PROVIDER_RATE_LIMIT",
     ),
 )
+_FILE: Final = re.compile(r"[/\\][^/\\]*\.\w")
 _SPOKEN: Final = frozenset({"prediction_failed", "provider_failed", "upload_failed"})
 """Kinds whose words are the service's, as are those of every `http_...`."""
 
@@ -222,11 +225,16 @@ def largest(causes: Iterable[Cause]) -> tuple[Cause, ...]:
 
 def gist(words: str) -> str:
     """Return what words say without what differs from item to item: numbers, names with them, addresses."""
-    text = re.sub(r"[a-z][a-z0-9+.-]*://\S+", "<address>", words, flags=re.IGNORECASE)
-    text = re.sub(r"(?:\S*[/\\])+\S*\.\w+", "<file>", text)
+    text = re.sub(r"[a-z][a-z0-9+.-]*://\S+", "<address>", words[:_LOOKED_AT], flags=re.IGNORECASE)
+    text = re.sub(r"\S+", _without_file, text)
     text = re.sub(r"[\w-]*\d[\w.,:-]*", "#", text)
     text = " ".join(re.sub(r"#(?:\W{1,3}#)+", "#", text).split())
     return text if len(text) <= _GIST else f"{text[:_GIST]}…"
+
+
+def _without_file(word: re.Match[str]) -> str:
+    """Return `<file>` for a word with a path in it; one pattern for words and paths would take for ever."""
+    return "<file>" if _FILE.search(word[0]) else word[0]
 
 
 def _is_spoken(failure: Failure) -> bool:
@@ -236,7 +244,8 @@ def _is_spoken(failure: Failure) -> bool:
 @lru_cache(maxsize=256)  # asked twice for each failure: for its name and for the advice
 def _known_of(failure: Failure) -> _Known | None:
     """Return the cause that the service's words or code name; what the words say goes before the code."""
-    by_words = (one for one in _KNOWN if one.words.search(failure.message))
+    words = failure.message[:LONGEST]
+    by_words = (one for one in _KNOWN if one.words.search(words))
     codes = {failure.code, failure.kind.removeprefix("http_")}
     by_code = (one for one in _KNOWN if codes & one.codes)
     return next(by_words, None) or next(by_code, None)

@@ -28,7 +28,6 @@ from batchup.core.windows import MARGIN_S, next_window
 
 AHEAD_COUNT = 2  # uploads kept ready beyond the free slots
 MANY_UPLOADS = 8  # under way at one time
-SPARE_PERMITS = 2  # free ones with which price and credit are looked up: one is left for a create
 
 
 def choose(board: Board, now: float, permits: int) -> Request | Wait | Done:
@@ -43,7 +42,7 @@ def choose(board: Board, now: float, permits: int) -> Request | Wait | Done:
         return Wait(None)
     if now < board.brakes.resume_at:
         return Wait(board.brakes.resume_at)
-    request = _look_up_first(board, now, permits) or _create(board, now) or _presign(board, now)
+    request = _look_up_first(board, now) or _create(board, now) or _presign(board, now)
     return request or _look_up_or_look(board, now, permits)
 
 
@@ -53,7 +52,7 @@ def can_create_ever(board: Board, now: float) -> bool:
         return False
     gets_back = any(at > now for at in board.held_until)  # what is held gives its slot back
     has_room = board.slots_free(now) > 0 or gets_back or board.others_running > 0
-    return has_room and board.can_afford_one()
+    return has_room and (board.can_afford_one() or _may_afford_yet(board))
 
 
 def is_finished(board: Board, now: float) -> bool:
@@ -70,24 +69,23 @@ def is_finished(board: Board, now: float) -> bool:
     return not can_create_ever(board, now) or (board.has_manifest_ended and not has_items)
 
 
-def _look_up_first(board: Board, now: float, permits: int) -> LookUp | None:
-    """Ask for price and credit, once, when the first create could go out, or later; but not in its place."""
-    if not board.look_ups.wanted or board.stop is not None:
+def _look_up_first(board: Board, now: float) -> LookUp | None:
+    """Ask for price and credit, once, as soon as there is something to buy: nothing is bought before."""
+    if not board.look_ups.wanted or board.stop is not None or board.is_past_deadline(now):
         return None
-    if permits < SPARE_PERMITS and not _awaits_price(board):
-        return None
-    if not board.tally.creates and _next_item(board, now) is None:
-        return None
-    return board.look_ups.wanted[0]
+    has_items = bool(board.prepared or board.unprepared or board.backing_off)
+    may_buy = board.can_afford_one() or _may_afford_yet(board)
+    return board.look_ups.wanted[0] if has_items and may_buy else None
 
 
-def _awaits_price(board: Board) -> bool:
-    """Tell whether what may be spent depends on a price that is still to be told."""
-    return board.policy.max_spend is not None and board.look_ups.is_card_expected
+def _may_afford_yet(board: Board) -> bool:
+    """Tell whether a price that is still to be told may be one that the rest of the cap pays for."""
+    most = board.policy.max_spend
+    return most is not None and board.look_ups.is_card_expected and board.tally.job_spend_usd < most
 
 
 def _create(board: Board, now: float) -> Create | None:
-    if _awaits_price(board) or not board.can_afford_one():
+    if not board.look_ups.is_known or not board.can_afford_one():
         return None
     item_id = _next_item(board, now)
     if item_id is None:

@@ -3,6 +3,7 @@
 Words are kept as they came, but for what is secret in them, and bounded in length.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -16,6 +17,8 @@ ONE_MORE: Final = "provider_failed"
 """The kind of a failure that is worth one more attempt although it is said to be final."""
 
 LONGEST: Final = 2000  # characters of anybody's words
+_LOOKED_AT: Final = 4 * LONGEST  # so much that is left out as secret there may be before it
+_HOST: Final = re.compile(r"://[^\s/?#]*\Z")
 _SAYING: Final = ("error", "message", "msg", "detail", "details")
 _CODING: Final = ("error_code", "code")
 _NO_WORDS: Final = ("<", "{", "[", '"')
@@ -30,11 +33,11 @@ def prediction_failure(record: Mapping[str, Json], *, was_cancelled: bool) -> Fa
         )
     envelope = record.get("output")
     if not isinstance(envelope, dict):
-        words = plain_words(envelope)[:LONGEST] if isinstance(envelope, str) else ""
+        words = _bounded(envelope) if isinstance(envelope, str) else ""
         failure = Failure("prediction_failed", words or words_in(record) or _UNSAID, code_in(record))
         return _settled(settled_condition("", "", failure.message, retryable=None), failure)
     said_first = envelope.get("error_message")
-    words = plain_words(said_first)[:LONGEST] if isinstance(said_first, str) else ""
+    words = _bounded(said_first) if isinstance(said_first, str) else ""
     failure = Failure("prediction_failed", words or words_in(envelope) or _UNSAID, code_in(envelope))
     said = envelope.get("retryable")
     condition = settled_condition(
@@ -54,7 +57,7 @@ def no_output(output: Json) -> Failure:
 
 def words_in(value: Json) -> str:
     """Collect what an error says in its own words, each part once; empty where it says nothing."""
-    return plain_words(": ".join(dict.fromkeys(_parts(value))))[:LONGEST]
+    return _bounded(": ".join(dict.fromkeys(_parts(value))))
 
 
 def code_in(value: Json) -> str | None:
@@ -70,6 +73,13 @@ def plain_body(body: bytes) -> str:
     text = " ".join(body[:LONGEST].decode("utf-8", "replace").split())
     is_line = text.isprintable() and not text.startswith(_NO_WORDS) and "\ufffd" not in text
     return plain_words(text)[:500] if is_line else ""
+
+
+def _bounded(text: str) -> str:
+    """Take what is secret out of words, and cut them; a host that was cut might be a user and a password."""
+    if len(text) > _LOOKED_AT:
+        text = _HOST.sub("://", text[:_LOOKED_AT])
+    return plain_words(text)[:LONGEST]
 
 
 def _parts(value: Json) -> Iterator[str]:

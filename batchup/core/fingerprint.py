@@ -31,6 +31,16 @@ def value_hash(value: Json) -> str:
     return _sha256(value)[:16]
 
 
+def is_ours(sent: Mapping[str, str], shown: Mapping[str, Json]) -> bool | None:
+    """Tell whether a prediction's input is the one that was sent: every key, by its hash.
+
+    None where nobody can tell: what is shown is the same, and something that was sent is not shown.
+    """
+    if any(key in shown and value_hash(shown[key]) != hashed for key, hashed in sent.items()):
+        return False
+    return True if sent.keys() <= shown.keys() else None
+
+
 def hashed_id(request_fingerprint: str) -> str:
     """Make the id of an item that was given none: the first 24 digits of its fingerprint."""
     return request_fingerprint[:24]

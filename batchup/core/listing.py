@@ -55,5 +55,17 @@ class Listing:
     foreign: set[str] = field(default_factory=set)  # inspected, and nobody's of ours
     gone_at: dict[str, float] = field(default_factory=dict)  # when a candidate was first not found
     trouble_count: Counter[str] = field(default_factory=Counter)  # inspections that failed, by candidate
-    failure_count: int = 0
+    failure_count: int = 0  # pages that failed in a row
+    fault_count: Counter[str] = field(default_factory=Counter)  # of all these, those in no outage
     not_before: float = 0.0
+
+    def anew(self) -> Self:
+        """Return what another walk begins with: what is known of the candidates stays known."""
+        return type(self)(
+            open_count=self.open_count,
+            foreign=self.foreign,
+            gone_at=self.gone_at,
+            trouble_count=self.trouble_count,
+            fault_count=self.fault_count,
+            not_before=self.not_before,
+        )

@@ -17,6 +17,7 @@ class LookUps:
     wanted: deque[LookUp] = field(default_factory=deque)
     open_count: int = 0
     awaits_card: bool = False  # asked, and not answered yet
+    is_counting: bool = False  # the rows, which the balance is compared with
     card: ModelCard | None = None
     balance_usd: float | None = None
     said: set[str] = field(default_factory=set)  # what a person has been told once
@@ -25,6 +26,11 @@ class LookUps:
     def is_settled(self) -> bool:
         """Whether all there was to ask has been asked and answered, well or not at all."""
         return not self.wanted and not self.open_count
+
+    @property
+    def is_known(self) -> bool:
+        """Whether something may be bought: all is settled, and what a person is to be warned of is said."""
+        return self.is_settled and not self.is_counting
 
     @property
     def is_card_expected(self) -> bool:

@@ -64,6 +64,11 @@ class ManifestEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class RowsCounted:
+    """How much is to be bought is known and compared with the balance, or is not waited for any longer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
     """The permit is taken and the request is about to go out."""
 
@@ -161,6 +166,7 @@ Event: TypeAlias = (
     | ItemCounted
     | ItemRestored
     | ManifestEnded
+    | RowsCounted
     | Sent
     | Answered
     | Uploaded

@@ -40,14 +40,13 @@ def can_afford_one(
 ) -> bool:
     """Tell whether one more create keeps the job under `max_spend` USD.
 
-    Before a price is known one prediction at a time finds it out.
+    Before a price is known one prediction at a time finds it out, and none after one whose cost nobody knows.
     """
     if max_spend is None:
         return True
-    price = reckon(tally, named_usd).usd
+    price, bought = reckon(tally, named_usd).usd, perhaps_bought(tally, running_count)
     if price is None:
-        return running_count == 0 and tally.job_spend_usd < max_spend
-    bought = perhaps_bought(tally, running_count)
+        return bought == 0 and tally.job_spend_usd < max_spend
     return tally.job_spend_usd + (bought + 1) * price <= max_spend + 1e-9
 
 

@@ -13,7 +13,9 @@ EXTENSIONS = frozenset({"png", "jpg", "webp", "gif"})
 PART = "part"
 """What an unfinished output ends in."""
 
-_FOLDER = "images"
+FOLDER = "images"
+"""Where in the output folder they lie."""
+
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MAX_SEGMENTS = 20
 _MAX_LENGTH = 200
@@ -38,7 +40,7 @@ def output_path(item_id: str, *, index: int | None, extension: str, is_twin: boo
         raise ValueError(f"not an extension of an output: {extension!r}")
     stem = item_id if _is_fit(item_id) and not is_twin else _hashed(item_id)
     number = "" if index is None else f"~{index}"
-    return f"{_FOLDER}/{stem}{number}.{extension}"
+    return f"{FOLDER}/{stem}{number}.{extension}"
 
 
 def _is_fit(item_id: str) -> bool:

@@ -14,12 +14,14 @@ MASK: Final = "***"
 
 # A backslash and what it escapes go together, so that what is cut out of JSON leaves JSON behind.
 _QUERY: Final = r"""(?:[^\s"\\]|\\\\|\\/|\\u[0-9a-fA-F]{4})+"""
+# Words may be as long as somebody likes: each pattern takes a time that grows with their length, not with its
+# square, so no part of a text is walked again for each place where a match might begin.
 _HEADERS: Final = "(?:x-api-key|x-webhook-secret|authorization|cookie)"
 SHAPES: Final = (
     # https://user:password@host
     (re.compile(r"(://)[^\s/?#\"'\\@]+@"), rf"\1{MASK}@"),
     # https://host/path?signature=...
-    (re.compile(rf"""(://[^\s"\\?#]*[?#]){_QUERY}"""), rf"\1{MASK}"),
+    (re.compile(rf"""(://(?:(?!://)[^\s"\\?#])*[?#]){_QUERY}"""), rf"\1{MASK}"),
     # X-API-Key: ...
     (re.compile(rf"""({_HEADERS}\s*[:=,]\s*)[^\s"'\\][^"'\\]*""", re.IGNORECASE), rf"\1{MASK}"),
     # "authorization": "Bearer ...", {'X-API-Key': '...'}, (b'Cookie', b'...'), "authorization": ["..."]
@@ -28,7 +30,10 @@ SHAPES: Final = (
         rf"\1{MASK}",
     ),
     # ...&X-Amz-Signature=... where the address was cut
-    (re.compile(r"""\b((?:x-(?:amz|goog)-[a-z-]+|signature)=)[^\s"'\\&]+""", re.IGNORECASE), rf"\1{MASK}"),
+    (
+        re.compile(r"""\b((?:x-(?:amz|goog)-[a-z-]{1,40}|signature)=)[^\s"'\\&]+""", re.IGNORECASE),
+        rf"\1{MASK}",
+    ),
     # the service's keys
     (re.compile(r"\bsmk_[A-Za-z0-9_-]+"), MASK),
 )
@@ -40,7 +45,7 @@ _SIGNING: Final = re.compile(
     )=""",
     re.IGNORECASE | re.VERBOSE,
 )
-_ADDRESS: Final = re.compile(r"""([a-z][a-z0-9+.-]*://)([^\s"'<>]+)""", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"""(?<![a-z0-9+.-])([a-z0-9+.-]*://)([^\s"'<>]+)""", re.IGNORECASE)
 _USER: Final = re.compile(r"[^/?#]*@")
 
 

@@ -43,6 +43,7 @@ class Move(Enum):
     RERUN = "rerun"  # wanted again
     ABANDON = "abandon"  # given up by a person, whatever becomes of its prediction
     LOSE = "lose"  # its file is gone from the disk, and from the service
+    RECOVER = "recover"  # its file, lost before, is on the disk after all
 
 
 class Fate(Enum):
@@ -82,6 +83,7 @@ TRANSITIONS: dict[tuple[State, Move], State] = {
     (S.SAVED, M.RERUN): S.READY,
     (S.SAVED, M.SAVE): S.SAVED,  # its file was fetched again
     (S.SAVED, M.LOSE): S.FAILED,
+    (S.FAILED, M.RECOVER): S.SAVED,
 }
 
 MAY_BE_RUNNING = frozenset({S.SUBMITTING, S.IN_DOUBT, S.HELD, S.IN_FLIGHT})

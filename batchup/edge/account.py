@@ -1,7 +1,8 @@
 """What is known of a model and of the account outside of a run, and kept from one run to the next.
 
 A model's description is kept in the user's cache, one file for each service and model, and asked for at most
-once a day. It is only a comfort: whatever cannot be read or written is done without.
+once a day, but by every run under a cap on money. It is only a comfort: whatever cannot be read or written is
+done without.
 """
 
 import contextlib
@@ -21,11 +22,12 @@ import msgspec
 from batchup.core import wire
 from batchup.core.account import ModelCard, read_card, shortfall_usd
 from batchup.core.lookups import LookUps, look_ups
-from batchup.core.messages import Note
+from batchup.core.messages import Note, RowsCounted
 from batchup.core.money import dollars, reckon
 from batchup.core.requests import AskBalance, AskModel, BalanceTold, LookUp, ModelTold
 from batchup.core.values import decode
 from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.client import HURRIED_SHARE
 from batchup.edge.clock import Clock
 from batchup.edge.desk import Desk
 from batchup.edge.making import make_client, make_gates
@@ -37,6 +39,8 @@ from batchup.settings.hosts import is_loopback
 FRESH_S: Final = 86400.0
 LONGEST_S: Final = 6.0  # real seconds that a command waits for both answers, permits included
 _LOOK_S: Final = 0.5
+_SOON_S: Final = 0.01  # while the first create waits for it
+_KEY_REFUSED: Final = (401, 403)
 _AT_REST: Final = "SELECT count(*) FROM items WHERE state IN ('saved', 'failed', 'held')"
 
 
@@ -116,9 +120,12 @@ def is_fresh(job: Job, card: ModelCard | None, now_unix: float) -> bool:
 
 
 def look_ups_of(job: Job) -> LookUps:
-    """Return what a run of this job asks before it spends anything."""
+    """Return what a run of this job asks before it spends anything; a cap on money goes by today's price."""
     card = None if job.simulator is not None else known_card(job)
-    return look_ups(job.model, card, is_fresh=is_fresh(job, card, time.time()))
+    is_enough = job.limits.max_spend is None and is_fresh(job, card, time.time())
+    asked = look_ups(job.model, card, is_fresh=is_enough)
+    asked.is_counting = True  # until `warn_of_shortfall` is done with it
+    return asked
 
 
 def keep_card(job: Job, card: ModelCard | None) -> None:
@@ -130,14 +137,24 @@ def keep_card(job: Job, card: ModelCard | None) -> None:
 async def warn_of_shortfall(pool: Pool, total: Callable[[], int | None], limit: int | None) -> None:
     """Say once, if it is so, that the balance is less than the outstanding items will probably cost.
 
+    The first create waits for it, but not for a manifest that takes longer to be counted than a look-up may.
     `total` returns the rows of the manifest, None until they are counted; `limit` is how many items this run
     may create.
     """
+    asked, clock, rows = pool.batch.board.look_ups, pool.tools.clock, total()
+    until = clock.monotonic() + HURRIED_SHARE * clock.real_s(pool.batch.board.policy.request_timeout_s)
+    while not asked.is_settled or (rows is None and asked.balance_usd is not None):
+        if asked.is_counting and clock.monotonic() > until:
+            pool.feed(RowsCounted())
+        await anyio.sleep(_SOON_S if asked.is_counting else _LOOK_S)
+        rows = total()
+    if rows is not None and asked.balance_usd is not None:
+        _compare(pool, asked.balance_usd, rows, limit)
+    pool.feed(RowsCounted())
+
+
+def _compare(pool: Pool, balance_usd: float, rows: int, limit: int | None) -> None:
     board, checkpoint = pool.batch.board, pool.tools.checkpoint
-    rows = balance_usd = None
-    while rows is None or balance_usd is None or not board.look_ups.is_settled:
-        await anyio.sleep(_LOOK_S)
-        rows, balance_usd = total(), board.look_ups.balance_usd
     with contextlib.suppress(BatchupError):  # the run meets the same problem, and says so
         price = likely_usd(checkpoint, reckon(board.tally, board.look_ups.price_usd).usd)
         with checkpoint.problems():
@@ -168,6 +185,7 @@ class Told:
     card: ModelCard | None = None
     balance_usd: float | None = None
     problems: list[str] = field(default_factory=list)
+    refused: str | None = None  # in the service's words, where it does not accept the key
 
 
 async def ask(job: Job, key: str, *, wants_card: bool, longest_s: float = LONGEST_S) -> Told:
@@ -182,9 +200,12 @@ async def ask(job: Job, key: str, *, wants_card: bool, longest_s: float = LONGES
         client = await stack.enter_async_context(make_client(job, job.service.url, key, gates.timeout_s))
         desk = Desk(job, clock, gates.make(job.limits.rate), client)
         with anyio.move_on_after(longest_s) as scope:
-            async with anyio.create_task_group() as tasks:
-                for request in wanted:
-                    tasks.start_soon(_ask, desk, request, told)
+            try:
+                async with anyio.create_task_group() as tasks:
+                    for request in wanted:
+                        tasks.start_soon(_ask, desk, request, told)
+            except* BatchupError as problems:  # the ledger's, as a rule, and then that of each request
+                told.problems.append(f"the service was not asked: {problems.exceptions[0]}")
         if scope.cancelled_caught:
             told.problems.append("the service was not heard in time")
     return told
@@ -192,14 +213,17 @@ async def ask(job: Job, key: str, *, wants_card: bool, longest_s: float = LONGES
 
 async def _ask(desk: Desk, request: LookUp, told: Told) -> None:
     raw = await desk.send(wire.call_of(request, desk.job.model), request.kind)
+    if isinstance(raw, wire.Response) and raw.status in _KEY_REFUSED:
+        told.refused = f"HTTP {raw.status}"
+    place = "it cannot be reached: " if isinstance(raw, wire.Silence) and not raw.was_sent else ""
     match wire.read(request, raw, time.time()):
         case ModelTold(card=ModelCard() as card):
             told.card = card
         case BalanceTold(usd=float() as usd):
             told.balance_usd = usd
         case ModelTold(why=why):
-            told.problems.append(f"the service does not describe {desk.job.model}: {why}")
+            told.problems.append(f"the service does not describe {desk.job.model}: {place}{why}")
         case BalanceTold(why=why):
-            told.problems.append(f"the service does not tell the balance: {why}")
+            told.problems.append(f"the service does not tell the balance: {place}{why}")
         case _:
             told.problems.append("the service wants fewer requests just now")

@@ -14,13 +14,15 @@ from typing import Any, Self
 import msgspec
 
 from batchup.core.calendar import Calendar
-from batchup.core.items import Failure, Item, Json
+from batchup.core.decisions import Decided
+from batchup.core.items import Failure, Item, Json, SavedFile
 from batchup.core.messages import ItemRestored, Keep, KeepSightings, KeepUpload
 from batchup.core.redaction import plain_value, plain_words
 from batchup.core.resume import Remembered
 from batchup.core.states import MAY_BE_RUNNING, UNSETTLED, Fate, State
+from batchup.edge import attempts, sealed
 from batchup.edge.database import PUT_BACK, open_database, problems
-from batchup.edge.schema import SEAL, is_whole
+from batchup.edge.schema import SEAL, SEALED_ATTEMPT, is_whole
 from batchup.errors import DataProblem, InternalProblem
 
 _INSTANTS = ("sent_at", "created_at", "settled_at", "saved_at")
@@ -70,8 +72,7 @@ class Checkpoint:
                         seen = _json(command.sightings)
                         self.db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (_SIGHTINGS, seen))
                     else:
-                        row = (bytes.fromhex(command.sha256), command.url, command.expires_at)
-                        self.db.execute("INSERT OR REPLACE INTO uploads VALUES (?, ?, ?)", row)
+                        sealed.keep_upload(self.db, command)
                 self.db.execute("COMMIT")
             except BaseException:
                 if self.db.in_transaction:  # a full disk ends it by itself
@@ -79,7 +80,7 @@ class Checkpoint:
                 raise
 
     def _keep_item(self, keep: Keep) -> None:
-        number = self._number(keep.item.id)
+        number = self._number_of_whole(keep.item.id)
         columns = self._columns(keep)
         if number is None:
             if keep.was is not State.READY:
@@ -91,7 +92,9 @@ class Checkpoint:
         if keep.becomes is State.SUBMITTING:
             self._archive(number)
         if "fate" in keep.changes:
-            self._decide(number, keep.changes["fate"])
+            attempts.decide(self.db, number, keep.changes["fate"])
+        if "in_place_of" in keep.changes:
+            attempts.remove(self.db, number, keep.changes["in_place_of"])
         names = ", ".join(f"{name} = ?" for name in columns)
         done = self.db.execute(
             f"UPDATE items SET {names}, reported = CASE reported WHEN 0 THEN 0 ELSE 2 END"  # noqa: S608 names are ours
@@ -101,7 +104,8 @@ class Checkpoint:
         if done.rowcount != 1:
             raise InternalProblem(f"{keep.item.id} was not {keep.was.value} in the checkpoint")
         self._seal(number)
-        self._keep_files(number, keep)
+        if keep.becomes is State.SAVED:
+            sealed.keep_files(self.db, number, keep.changes["files"])
 
     def _seal(self, number: int) -> None:
         """Write the row's checksum, of what is stored and not of what was meant to be."""
@@ -119,35 +123,12 @@ class Checkpoint:
 
     def _archive(self, number: int) -> None:
         """Move the attempt that was to the earlier ones: its prediction may have cost something."""
-        self.db.execute(
-            "INSERT INTO attempts SELECT n, attempt, prediction_id, created_at, settled_at, cost_usd,"
-            " failure, NULL, sent_at, service_offset, NULL FROM items"
-            " WHERE n = ? AND prediction_id IS NOT NULL",
-            (number,),
-        )
+        attempts.archive(self.db, number)
         self.db.execute(
             f"UPDATE items SET {_RESET}, cost_usd = NULL, predict_time_s = NULL, failure = NULL"  # noqa: S608
             " WHERE n = ?",
             (number,),
         )
-
-    def _decide(self, number: int, fate: Fate) -> None:
-        """Keep what was sent by a create without an id: should its prediction turn up, it is recognised."""
-        self.db.execute(
-            "INSERT INTO attempts SELECT n, attempt, NULL, NULL, NULL, NULL, NULL,"
-            " hashes, sent_at, service_offset, ? FROM items WHERE n = ?",
-            (fate.value, number),
-        )
-
-    def _keep_files(self, number: int, keep: Keep) -> None:
-        if keep.becomes is not State.SAVED:
-            return
-        self.db.execute("DELETE FROM files WHERE item = ?", (number,))
-        rows = [
-            (number, k, file.path, file.bytes, bytes.fromhex(file.sha256), file.width, file.height, file.url)
-            for k, file in enumerate(keep.changes["files"])
-        ]
-        self.db.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _columns(self, keep: Keep) -> dict[str, Any]:
         changes = keep.changes
@@ -202,6 +183,24 @@ class Checkpoint:
         found = (self._restored(row) for row in rows)
         return {one.item.id: one for one in found if one.item.id in set(ids)}
 
+    def files_of(self, item_id: str) -> tuple[SavedFile, ...]:
+        """Return the files that a saved item has, in the order of its outputs; DataProblem without any."""
+        with self.problems():
+            found = sealed.files(self.db, self._number(item_id))
+        self.trust(item_id, bool(found) and all(is_as_written for _, is_as_written in found))
+        return tuple(file for file, _ in found)
+
+    def decided(self, item_id: str) -> list[Decided]:
+        """Return the creates of an item whose fate was decided without an id, the latest first."""
+        with self.problems():
+            rows = attempts.decided(self.db, self._number(item_id))
+        for *_, is_as_written in rows:
+            self.trust(item_id, is_as_written)
+        return [
+            Decided(number, attempt, self._calendar.from_unix(at), offset or 0.0, _hashes(sent), Fate(fate))
+            for number, attempt, at, offset, sent, fate, _ in rows
+        ]
+
     def written_off(self) -> list[float]:
         """Return when the creates were sent that were given up although they may have been accepted."""
         query = (
@@ -224,7 +223,7 @@ class Checkpoint:
     def uploads(self, hashes: Iterable[str], after: float) -> dict[str, str]:
         """Return where these contents are at the service, if they stay there beyond Unix instant `after`."""
         wanted = [bytes.fromhex(sha256) for sha256 in hashes]
-        rows = self._in("SELECT sha256, url, expires_at FROM uploads WHERE sha256 IN (%s)", wanted)
+        rows = self._in(sealed.UPLOADS, wanted)
         return {sha256.hex(): url for sha256, url, expires_at in rows if expires_at > after}
 
     def sightings(self) -> list[Any]:
@@ -238,13 +237,18 @@ class Checkpoint:
         return kept if isinstance(kept, list) else []
 
     def money(self) -> tuple[float, float | None]:
-        """Return what the job has cost so far in USD, and its dearest prediction (None before the first)."""
+        """Return what the job has cost so far in USD, and its dearest prediction (None before the first).
+
+        DataProblem where a row of an item or of an earlier attempt, costly or not, is not as it was written.
+        """
         query = (
-            "SELECT total(cost_usd), max(cost_usd) FROM"
-            " (SELECT cost_usd FROM items UNION ALL SELECT cost_usd FROM attempts)"
+            "SELECT total(cost_usd), max(cost_usd), max(iif(is_whole, '', name)) FROM"  # noqa: S608 names are ours
+            f" (SELECT i.id AS name, i.cost_usd, {is_whole('i')} AS is_whole FROM items i UNION ALL"
+            f" SELECT 'attempt of ' || a.item, a.cost_usd, {is_whole('a', SEALED_ATTEMPT)} FROM attempts a)"
         )
         with self.problems():
-            total, dearest = self.db.execute(query).fetchone()
+            total, dearest, garbled = self.db.execute(query).fetchone()
+        self.trust(garbled, not garbled)
         return float(total), dearest
 
     def price(self) -> tuple[float | None, int]:
@@ -273,6 +277,15 @@ class Checkpoint:
         row = self.db.execute(query, (item_id,)).fetchone()
         return None if row is None else int(row[0])
 
+    def _number_of_whole(self, item_id: str) -> int | None:
+        """Return an item's number; DataProblem where its row is garbled, which a change would seal anew."""
+        query = f"SELECT n, {is_whole('items')} FROM items WHERE id = ?1 COLLATE NOCASE AND id = ?1"  # noqa: S608
+        row = self.db.execute(query, (item_id,)).fetchone()
+        if row is None:
+            return None
+        self.trust(item_id, row[1])
+        return int(row[0])
+
     def _in(self, query: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         """Run a query with a list in it, some hundred values at a time."""
         for k in range(0, len(values), _MANY):
@@ -291,7 +304,7 @@ class Checkpoint:
             State(state),
             attempt,
             self._calendar.from_unix(sent_at or 0.0),
-            msgspec.json.decode(hashes) if hashes else {},
+            _hashes(hashes),
             prediction_id,
             tuple(msgspec.json.decode(urls)) if urls else (),
             cost,
@@ -315,6 +328,10 @@ def _json(value: Any) -> str:
 
 def _plain(failure: Failure) -> str:
     return _json(replace(failure, message=plain_words(failure.message)))
+
+
+def _hashes(text: str | None) -> dict[str, str]:
+    return msgspec.json.decode(text, type=dict[str, str]) if text else {}
 
 
 def _failure(text: str | None) -> Failure | None:

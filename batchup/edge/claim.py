@@ -1,13 +1,11 @@
 """Whose checkpoint it is: what one service made and billed says nothing about another."""
 
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.results import NAME as RESULTS
-from batchup.edge.runlog import NAME as LOG
+from batchup.edge.traces import refuse_if_emptied
 from batchup.errors import DataProblem
 from batchup.job import Job
 from batchup.settings.hosts import is_loopback
@@ -24,12 +22,8 @@ def claim(checkpoint: Checkpoint, job: Job) -> None:
     """
     facts = dict(checkpoint.db.execute("SELECT name, value FROM facts WHERE name IN ('service', 'model')"))
     has_items = checkpoint.db.execute("SELECT 1 FROM items LIMIT 1").fetchone() is not None
-    trace = None if has_items else _trace_of_items(job.output.dir)
-    if trace is not None:
-        raise DataProblem(
-            f"{trace} tells of items and the checkpoint beside it is empty: all would be bought again.",
-            remedy="Put checkpoint.db back, or remove the folder to start over.",
-        )
+    if not has_items:
+        refuse_if_emptied(job.output.dir)
     service = _name_of(job.service.url)
     if has_items and facts.get("service", service) != service:
         raise DataProblem(
@@ -44,17 +38,6 @@ def claim(checkpoint: Checkpoint, job: Job) -> None:
     now = [("service", service), ("model", job.model)]
     if facts != dict(now):
         checkpoint.db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", now)
-
-
-def _trace_of_items(folder: Path) -> Path | None:
-    """Return a file of a run that had bought something, or None: `results.jsonl`, else the log."""
-    results, log = folder / RESULTS, folder / LOG
-    if results.exists() and results.stat().st_size:
-        return results
-    if not log.is_file():  # nor a device, which may have no end
-        return None
-    with log.open("rb") as lines:
-        return log if any(b'"event":"created"' in line for line in lines) else None
 
 
 def _name_of(url: str) -> str:

@@ -25,7 +25,7 @@ _UNSENT: Final = (
     aiohttp.ConnectionTimeoutError,
     aiohttp.InvalidURL,
 )
-_HURRIED_SHARE: Final = 0.2  # of the timeout
+HURRIED_SHARE: Final = 0.2  # of the timeout
 _CONNECT_SHARE: Final = 0.5  # of the timeout: what is not connected by then was surely not sent
 
 
@@ -45,7 +45,7 @@ class Client:
         self._timeout = aiohttp.ClientTimeout(
             total=timeout_s, connect=timeout_s * _CONNECT_SHARE, ceil_threshold=float("inf")
         )
-        self._hurried = aiohttp.ClientTimeout(total=timeout_s * _HURRIED_SHARE, ceil_threshold=float("inf"))
+        self._hurried = aiohttp.ClientTimeout(total=timeout_s * HURRIED_SHARE, ceil_threshold=float("inf"))
         self._open_creates = open_creates
         self._proxy = proxy_for(self._base)
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from batchup.edge import migrations
 from batchup.edge.schema import APPLICATION_ID, SCHEMA, VERSION, row_checksum
+from batchup.edge.traces import refuse_if_emptied
 from batchup.errors import DataProblem, DiskProblem, InternalProblem
 
 _CHECKED_BELOW: Final = 50_000_000  # bytes: larger files are checked row by row, as they are read
@@ -32,14 +33,38 @@ def open_database(path: Path) -> sqlite3.Connection:
     return db
 
 
+def copy_of(db: sqlite3.Connection) -> sqlite3.Connection:
+    """Copy an open checkpoint as it stands: nobody else sees the copy, and it is gone when it is closed.
+
+    It lies in memory, or where it is large in a temporary file without a name.
+    """
+    copy = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    try:
+        db.backup(copy)
+        copy.create_function("row_checksum", -1, row_checksum, deterministic=True)
+    except BaseException:
+        copy.close()
+        raise
+    return copy
+
+
 def _look(path: Path) -> None:
     """Refuse what must not be touched, through a connection that cannot write."""
-    if not path.is_file():
+    size, log_size = (_size(file) for file in (path, _log(path)))
+    if not size and log_size:  # SQLite would take it for new, and delete the log with what was committed last
+        raise DataProblem(
+            f"{path} is damaged: it is empty, and {_log(path).name} beside it is not.", remedy=PUT_BACK
+        )
+    if not size:
+        refuse_if_emptied(path.parent)
         return
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            if _is_ours(db, path) and _size(path) < _CHECKED_BELOW:
+            is_there = _is_ours(db, path)
+            if is_there and size + log_size < _CHECKED_BELOW:
                 _check(db, path)
+            if not (is_there and db.execute("SELECT 1 FROM items LIMIT 1").fetchone()):
+                refuse_if_emptied(path.parent)
     except sqlite3.OperationalError as error:
         # A journal that has to be rolled back first, or a folder in which nothing can be made: the
         # connection that may write says which.
@@ -47,9 +72,12 @@ def _look(path: Path) -> None:
             raise
 
 
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
 def _size(path: Path) -> int:
-    log = path.with_name(f"{path.name}-wal")
-    return path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _is_ours(db: sqlite3.Connection, path: Path) -> bool:

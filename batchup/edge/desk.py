@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from random import SystemRandom
 from typing import Final
 
@@ -16,6 +17,7 @@ from batchup.core.requests import Answer, Problem, Request
 from batchup.core.retry import backoff_s
 from batchup.core.verdicts import Kind, Verdict
 from batchup.core.wire import Call, Raw, Response
+from batchup.edge import moved
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.claim import claim
 from batchup.edge.client import Client
@@ -23,8 +25,10 @@ from batchup.edge.clock import Clock
 from batchup.edge.limits import Gate, Unlimited
 from batchup.edge.lock import RunLock
 from batchup.edge.making import make_client, make_gates
+from batchup.edge.older import note_missing
+from batchup.edge.rotation import gates_of_next
 from batchup.edge.schema import NAME
-from batchup.edge.secret import read_key
+from batchup.edge.secret import read_key, reread
 from batchup.edge.service import service_url
 from batchup.errors import BatchupError, ConfigProblem, DataProblem, KeyRefused, Unavailable
 from batchup.job import Job
@@ -45,17 +49,22 @@ def at_rest(job: Job, command: str) -> Iterator[Checkpoint]:
         remedy = f"Start it with `batchup run {job.path or job.name}`."
         raise DataProblem(f"{job.name} has not run yet: there is no {path}.", remedy=remedy)
     with RunLock(job.output.dir, command), Checkpoint(path, Calendar(0.0), job.input) as checkpoint:
+        note_missing(checkpoint, job.output.dir)
         yield checkpoint
 
 
 @dataclass(slots=True)
 class Desk:
-    """One request at a time, each with its permit; `offset_s` is the service's clock minus ours."""
+    """One request at a time, each with its permit; `offset_s` is the service's clock minus ours.
+
+    In `stack` the ledger of another key is opened; without it a refused key is not read again.
+    """
 
     job: Job
     clock: Clock
     gate: Gate | Unlimited
     client: Client
+    stack: AsyncExitStack | None = None
     offset_s: float = 0.0
     request_count: int = 0
     _rng: SystemRandom = field(default_factory=SystemRandom)
@@ -70,17 +79,32 @@ class Desk:
     async def ask_for_raw(self, request: Request) -> tuple[Answer, Raw]:
         """Do as `ask`, and return what came back besides."""
         failures = throttles = 0
+        is_key_new = False
         while True:
             raw = await self.send(wire.call_of(request, self.job.model), request.kind)
             answer = wire.read(request, raw, time.time())
             if not isinstance(answer, Problem) or answer.verdict is Verdict.GONE:
                 return answer, raw
+            if answer.verdict is Verdict.KEY_REFUSED and not is_key_new and await self._has_other_key():
+                is_key_new = True
+                continue
             is_throttle = answer.verdict is Verdict.THROTTLED
             failures, throttles = failures + (not is_throttle), throttles + is_throttle
             if failures >= TRIES or throttles >= THROTTLES_BORNE or answer.verdict not in _AGAIN:
                 raise _end(answer)
-            wait_s = answer.retry_after_s or backoff_s(failures + throttles, self._rng)
-            await anyio.sleep(self.clock.real_s(wait_s))
+            again_s = backoff_s(failures + throttles, self._rng)
+            await anyio.sleep(answer.retry_after_s or self.clock.real_s(again_s))
+
+    async def _has_other_key(self) -> bool:
+        """Read the key again that was refused, and go on with another one if that is there now."""
+        if self.stack is None:
+            return False
+        key = await reread(partial(read_key, self.job.service, is_again=True))
+        if key is None or not self.client.take_key(key):
+            return False
+        gates, _ = gates_of_next(self.job, key, self.clock, self.stack)
+        self.gate = gates.make(self.job.limits.rate, self.gate)
+        return True
 
     async def send(self, call: Call, kind: Kind) -> Raw:
         """Wait for a permit and make one exchange."""
@@ -109,9 +133,10 @@ async def open_desk(job: Job, checkpoint: Checkpoint) -> AsyncIterator[Desk]:
     clock = Clock(1.0 if job.simulator is None else job.simulator.speed)
     async with AsyncExitStack() as stack:
         gates = make_gates(job, key, clock, stack)
+        moved.hold_after_move(job, checkpoint, gates)
         url = await stack.enter_async_context(service_url(job))
         client = await stack.enter_async_context(make_client(job, url, key, gates.timeout_s))
-        yield Desk(job, clock, gates.make(job.limits.rate), client)
+        yield Desk(job, clock, gates.make(job.limits.rate), client, stack)
 
 
 @contextmanager

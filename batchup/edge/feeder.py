@@ -118,11 +118,7 @@ class Feeder:
     def _hand_on(self, item: Item, known: Remembered | None, decision: Decision) -> None:
         match decision.plan:
             case Plan.REJECT:
-                message = (
-                    f"Line {item.line}: the request of {item.id} has changed since it was made; "
-                    'use on_change = "keep" or "redo", or give it another id.'
-                )
-                self._reject(Reject(item.line, item.id, "changed", message))
+                self._reject(has_changed(item))
             case Plan.SKIP | Plan.LEAVE if known is not None:
                 self.feed(ItemCounted(known.state.reported, item.id))
             case Plan.WORK if self._is_at_limit():
@@ -156,6 +152,15 @@ class Feeder:
         while not self.wants_items() and not self._is_at_limit():
             self._wanted = anyio.Event()
             await self._wanted.wait()
+
+
+def has_changed(item: Item) -> Reject:
+    """Return what is said of an item whose request is not the one that was made under its id."""
+    message = (
+        f"Line {item.line}: the request of {item.id} has changed since it was made; "
+        'use on_change = "keep" or "redo", or give it another id.'
+    )
+    return Reject(item.line, item.id, "changed", message)
 
 
 def first_of_each_id(job: Job, maker: ItemMaker | None = None) -> Iterator[Draft | Reject]:

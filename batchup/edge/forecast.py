@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,15 +12,15 @@ from batchup.core.account import ModelCard
 from batchup.core.calendar import Calendar
 from batchup.core.forecast import Forecast, Quantile, forecast, quantile_of
 from batchup.core.money import Cost, Seen, foresee
-from batchup.core.resume import Remembered
-from batchup.core.states import State
+from batchup.core.resume import Plan, Remembered, decide
 from batchup.edge.account import known_card
 from batchup.edge.books import costs_seen
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.contents import NAME as CONTENTS
 from batchup.edge.contents import Contents, mark_of
-from batchup.edge.feeder import UPLOAD_SPARE_S, first_of_each_id
-from batchup.edge.items import Draft
+from batchup.edge.database import copy_of
+from batchup.edge.feeder import UPLOAD_SPARE_S, first_of_each_id, has_changed
+from batchup.edge.items import Draft, ItemMaker
 from batchup.edge.lock import RunLock
 from batchup.edge.manifest import Reject
 from batchup.edge.policies import policy_of
@@ -31,7 +31,6 @@ from batchup.job import Job
 
 CHUNK_ROWS = 500
 DRAWN_COUNT = 10_001  # of the simulator's durations
-_AT_REST = (State.SAVED, State.HELD)
 
 
 @dataclass(slots=True)
@@ -128,12 +127,19 @@ def _quantile(job: Job, remembered: Sequence[Sequence[object]]) -> tuple[Quantil
 
 @contextmanager
 def _checkpoint(job: Job) -> Iterator[Checkpoint | None]:
-    """Open the checkpoint, if there is one, under the lock that a run would take."""
+    """Give a copy of the checkpoint, if there is one, made under the lock that a run would take.
+
+    Of the copy, as a long manifest takes its time, and a run that starts meanwhile is not to be refused.
+    """
     path = _if_there(job, CHECKPOINT)
     if path is None:
         yield None
         return
-    with RunLock(job.output.dir, "check"), Checkpoint(path, Calendar(time.time()), job.input) as checkpoint:
+    with RunLock(job.output.dir, "check"):
+        checkpoint = Checkpoint(path, Calendar(time.time()), job.input)
+        with closing(checkpoint.db), checkpoint.problems():
+            checkpoint.db = copy_of(checkpoint.db)
+    with checkpoint:
         yield checkpoint
 
 
@@ -145,7 +151,8 @@ def _if_there(job: Job, name: str) -> Path | None:
 def _count(job: Job, checkpoint: Checkpoint | None, contents: Contents, outlook: Outlook) -> None:
     """Count the manifest's items, those outstanding, and the contents that they still need uploaded."""
     wanted: set[str | bytes] = set()
-    drafts = first_of_each_id(job)
+    maker = ItemMaker(job, contents)
+    drafts = first_of_each_id(job, maker)
     while chunk := list(islice(drafts, CHUNK_ROWS)):
         good = [draft for draft in chunk if isinstance(draft, Draft)]
         known = {} if checkpoint is None else checkpoint.remembered([draft.id for draft in good])
@@ -155,8 +162,12 @@ def _count(job: Job, checkpoint: Checkpoint | None, contents: Contents, outlook:
                 if draft.kind != "duplicate":
                     outlook.rejects.append(draft)
                 continue
+            is_wanted = _is_outstanding(job, maker, draft, known.get(draft.id))
+            if isinstance(is_wanted, Reject):
+                outlook.rejects.append(is_wanted)
+                continue
             outlook.items += 1
-            if _is_outstanding(known.get(draft.id)):
+            if is_wanted:
                 outlook.outstanding += 1
                 wanted |= _contents_of(draft, contents, outlook)
     there = set()
@@ -166,12 +177,17 @@ def _count(job: Job, checkpoint: Checkpoint | None, contents: Contents, outlook:
     outlook.uploads = sum(1 for name in wanted if not (isinstance(name, bytes) and name.hex() in there))
 
 
-def _is_outstanding(known: Remembered | None) -> bool:
+def _is_outstanding(job: Job, maker: ItemMaker, draft: Draft, known: Remembered | None) -> bool | Reject:
+    """Decide about an item as a run would; only of one that was met before the files are looked into."""
     if known is None:
         return True
-    if known.state is State.FAILED:
-        return known.failure is not None and known.failure.retryable
-    return known.state not in _AT_REST
+    item = maker.finish(draft)
+    if isinstance(item, Reject):
+        return item
+    decision = decide(item, known, on_change=job.run.on_change, max_attempts=job.limits.max_attempts)
+    if decision.plan is Plan.REJECT:
+        return has_changed(item)
+    return decision.plan is Plan.JOIN or (decision.plan is Plan.WORK and decision.attempts_left != 0)
 
 
 def _contents_of(draft: Draft, contents: Contents, outlook: Outlook) -> set[str | bytes]:

@@ -9,7 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from batchup.core.names import FOLDER
 from batchup.edge.files import disk_problems, make_folder
+from batchup.edge.traces import RESULTS
 from batchup.errors import DiskProblem, Locked, OutputProblem
 
 NAME = "run.lock"
@@ -81,10 +83,23 @@ def is_held(folder: Path) -> bool:
 
 
 def make_output_folder(folder: Path) -> None:
-    """Make a job's output folder; OutputProblem if it cannot be made or written."""
+    """Make a job's output folder; OutputProblem if it, or what is to lie in it, cannot be made or written."""
     try:
         make_folder(folder)
     except DiskProblem as problem:
         raise OutputProblem(problem.message, remedy=problem.remedy) from problem
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputProblem(f"{folder} cannot be written.", remedy="Make it writable, or set `[output] dir`.")
+    _refuse_in_the_way(folder)
+
+
+def _refuse_in_the_way(folder: Path) -> None:
+    """Raise OutputProblem where what a run writes last could not be written: by then it is paid for."""
+    images, lines = folder / FOLDER, folder / RESULTS
+    remedy = "Put it somewhere else, or set `[output] dir`."
+    if (images.exists() or images.is_symlink()) and not images.is_dir():
+        raise OutputProblem(f"{images} is no folder, and has to be one.", remedy=remedy)
+    if images.exists() and not os.access(images, os.W_OK | os.X_OK):
+        raise OutputProblem(f"{images} cannot be written.", remedy="Make it writable, or set `[output] dir`.")
+    if lines.is_dir():
+        raise OutputProblem(f"{lines} is a folder, and has to be a file.", remedy=remedy)

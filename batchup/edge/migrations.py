@@ -6,17 +6,24 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from batchup.core.redaction import is_signed
 from batchup.edge.files import disk_problems, sync_folder
-from batchup.edge.schema import ATTEMPTS, INDEXES, SEAL, VERSION
+from batchup.edge.schema import ATTEMPTS, INDEXES, SEAL, SEAL_ATTEMPT, SEAL_FILE, SEAL_UPLOAD, VERSION
 
 _TO_2: Final = f"""
 ALTER TABLE items ADD COLUMN checksum INTEGER;
+ALTER TABLE files ADD COLUMN checksum INTEGER;
+ALTER TABLE uploads ADD COLUMN checksum INTEGER;
 ALTER TABLE attempts RENAME TO attempts_1;
 {ATTEMPTS};
 INSERT INTO attempts (item, attempt, prediction_id, created_at, settled_at, cost_usd, failure)
     SELECT item, attempt, prediction_id, created_at, settled_at, cost_usd, failure FROM attempts_1;
 DROP TABLE attempts_1;
 {SEAL};
+{SEAL_FILE};
+DELETE FROM uploads WHERE is_signed(url);
+{SEAL_ATTEMPT};
+{SEAL_UPLOAD};
 {INDEXES}"""  # noqa: S608 names are ours
 
 _STEPS: Final = {1: _TO_2}  # by the version they lead away from
@@ -32,6 +39,8 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     if version == VERSION:
         return
     _copy(db, path.with_name(f"{path.name}.v{version}"))
+    db.create_function("is_signed", 1, is_signed, deterministic=True)
+    db.execute("PRAGMA secure_delete = ON")  # what is dropped as secret leaves the file too
     db.execute("BEGIN IMMEDIATE")
     try:
         for step in range(version, VERSION):

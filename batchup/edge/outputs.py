@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from batchup.core.items import Failure, SavedFile
 from batchup.core.names import PART, output_path
+from batchup.core.verdicts import Kind, Verdict, verdict
 from batchup.edge.download import Downloader, DownloadProblem, Fetched, bare_url
 from batchup.edge.files import disk_problems, make_folder, sync_folder
 from batchup.edge.pictures import BadPicture, Picture, check_picture
@@ -64,11 +65,14 @@ class Outputs:
     ) -> None:
         await self._downloader.__aexit__(kind, error, trace)
 
-    async def save(self, item_id: str, urls: Sequence[str], *, is_twin: bool) -> tuple[SavedFile, ...]:
+    async def save(
+        self, item_id: str, urls: Sequence[str], *, is_twin: bool, expected: Sequence[str] | None = None
+    ) -> tuple[SavedFile, ...]:
         """Download an item's outputs, check them, and give them their names: all of them or none.
 
-        One try each. Raises DownloadProblem, or DiskProblem when the folder cannot be written. When it
-        returns, bytes and names are on disk; when it is cancelled or a download fails, no name is new.
+        One try each. Where hashes are `expected` (in hex), other bytes are a failed download. Raises
+        DownloadProblem, or DiskProblem when the folder cannot be written. When it returns, bytes and names
+        are on disk; when it is cancelled or a download fails, no name is new.
         """
         parts = [
             self._folder / output_path(item_id, index=index, extension=PART, is_twin=is_twin)
@@ -79,6 +83,8 @@ class Outputs:
                 await self._make(item_id, url, part, index=index, is_twin=is_twin)
                 for url, part, index in zip(urls, parts, _numbers(urls), strict=True)
             ]
+            if expected is not None and [output.saved.sha256 for output in checked] != list(expected):
+                raise DownloadProblem(Failure("changed", "download: it is not what was there before"))
             # A thread is waited for, so a cancellation comes before this or after, and behind it is no await.
             await anyio.to_thread.run_sync(self._finalise, checked)
         finally:
@@ -100,8 +106,8 @@ class Outputs:
         try:
             picture = check_picture(part, max_pixels=self._max_pixels)
         except BadPicture as problem:
-            # What is too large stays so; what came broken may come whole.
-            retryable = problem.kind != "too_large"
+            condition = "too_large" if problem.kind == "too_large" else "damaged"
+            retryable = verdict(Kind.DOWNLOAD, condition) is Verdict.REPEAT
             failure = Failure(kind=problem.kind, message=f"download: {problem}", retryable=retryable)
             raise DownloadProblem(failure) from problem
         with disk_problems(part), part.open("rb") as file:

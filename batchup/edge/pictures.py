@@ -13,6 +13,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from batchup.edge.files import disk_problems
 from batchup.edge.picture_ends import has_end
 
+_HEAD_BYTES = 30  # as far as a WebP file tells its size
 _MOST_FRAMES = 10_000  # a minute's worth of empty frames fits into a few megabytes
 _DECODERS: dict[str, Callable[[Path], ImageFile.ImageFile]] = {
     "png": PngImageFile,
@@ -46,9 +47,11 @@ def check_picture(path: Path, *, max_pixels: int) -> Picture:
     call it in a thread.
     """
     with disk_problems(path), path.open("rb") as file:
-        head = file.read(16)
+        head = file.read(_HEAD_BYTES)
     extension = _extension(head)
     try:
+        if extension == "webp":
+            _check_size(*_webp_size(head), max_pixels)
         with _open(extension, path) as image:
             _decode(image, max_pixels)
             width, height = image.size
@@ -75,12 +78,34 @@ def _extension(head: bytes) -> str:
         return "webp"
     if head.startswith((b"GIF87a", b"GIF89a")):
         return "gif"
-    raise BadPicture("not_image", f"not a PNG, JPEG, WebP or GIF file; it starts with {head!r}")
+    raise BadPicture("not_image", f"not a PNG, JPEG, WebP or GIF file; it starts with {head[:16]!r}")
 
 
 def _open(extension: str, path: Path) -> ImageFile.ImageFile:
     """Open with the one decoder that fits: Pillow's own `open` has a bound on pixels that is not ours."""
     return _DECODERS[extension](path)
+
+
+def _webp_size(head: bytes) -> tuple[int, int]:
+    """Return width and height by the file's head, before a decoder asks for the memory; 0, 0 if unknown."""
+    chunk, at = head[12:16], 20  # of the first chunk, behind its name and length
+    if chunk == b"VP8X":
+        width, height = head[at + 4 : at + 7], head[at + 7 : at + 10]
+        return int.from_bytes(width, "little") + 1, int.from_bytes(height, "little") + 1
+    if chunk == b"VP8L":
+        bits = int.from_bytes(head[at + 1 : at + 5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if chunk == b"VP8 ":
+        width, height = head[at + 6 : at + 8], head[at + 8 : at + 10]
+        return int.from_bytes(width, "little") & 0x3FFF, int.from_bytes(height, "little") & 0x3FFF
+    return 0, 0
+
+
+def _check_size(width: int, height: int, max_pixels: int, *, earlier: int = 0) -> None:
+    """Refuse a frame that makes too many pixels, with those of the frames before it."""
+    if earlier + width * height > max_pixels:
+        size = f"{width} x {height} pixels"
+        raise BadPicture("too_large", f"{size} or its frames exceed [output] max_pixels = {max_pixels}")
 
 
 def _decode(image: ImageFile.ImageFile, max_pixels: int) -> None:
@@ -89,10 +114,8 @@ def _decode(image: ImageFile.ImageFile, max_pixels: int) -> None:
     for number, frame in enumerate(_frames(image)):
         if number >= _MOST_FRAMES:
             raise BadPicture("too_large", f"more than {_MOST_FRAMES} frames")
+        _check_size(frame.width, frame.height, max_pixels, earlier=decoded)
         decoded += frame.width * frame.height
-        if decoded > max_pixels:
-            size = f"{frame.width} x {frame.height} pixels"
-            raise BadPicture("too_large", f"{size} or its frames exceed [output] max_pixels = {max_pixels}")
         frame.load()
 
 

@@ -59,6 +59,7 @@ class Pool:
     observer: Observer
     sharing: Sharing | None = None  # with other runs that use the same key
     on_change: Callable[[], None] = lambda: None  # called when the batch may want more items
+    on_key: Callable[[str], None] = lambda _: None  # called when another key is used from now on
     find_shortage: Callable[[], BatchupError | None] = lambda: None  # asked before each create
     error: BatchupError | None = None
     ending: BatchupError | None = None  # what a run that drains is to end with
@@ -300,7 +301,12 @@ class Pool:
 
     async def _reread_key(self) -> None:
         key = await reread(self.tools.read_key)
-        self.feed(KeyRead(changed=key is not None and self.tools.client.take_key(key)))
+        if key is None or not self.tools.client.take_key(key):
+            self.feed(KeyRead(changed=False))
+            return
+        with self._or_fail():
+            self.on_key(key)
+        self.feed(KeyRead(changed=True))
 
     def _tell(self, outcome: Outcome) -> None:
         """Pass an outcome on; if that raises, nobody takes the outcomes, and the run ends in order."""

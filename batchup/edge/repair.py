@@ -1,11 +1,13 @@
 """Saved files that are missing or wrong are downloaded again: paid for already, and never bought anew."""
 
-from collections.abc import AsyncIterator, Sequence
+import errno
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
-from batchup.core import decisions
+from batchup.core import repair as moves
 from batchup.core.items import SavedFile
 from batchup.core.messages import ItemRestored
 from batchup.core.requests import Inspect, Seen
@@ -14,11 +16,14 @@ from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.desk import Desk, open_desk
 from batchup.edge.making import make_outputs
 from batchup.edge.outputs import DownloadProblem, Outputs
+from batchup.edge.verify import UNREADABLE, Flaw, recoverable
+from batchup.errors import DiskProblem
 from batchup.job import Job
 
 FIXED: Final = "fixed"
 EXPIRED: Final = "expired"
 LATER: Final = "later"
+_IN_THE_WAY: Final = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)  # of one file, and not of the disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +35,26 @@ class Repair:
     message: str
 
 
-async def repair(job: Job, checkpoint: Checkpoint, ids: Sequence[str]) -> AsyncIterator[Repair]:
-    """Download the outputs of these saved items again, one item after the other, and yield how it went."""
+def recover(checkpoint: Checkpoint, folder: Path) -> Iterator[Repair]:
+    """Make the items saved again that were given up as lost and have their files after all."""
+    for id_ in recoverable(checkpoint, folder):
+        left = checkpoint.as_they_stand([id_])[id_]
+        checkpoint.keep(moves.recovered(left, checkpoint.files_of(id_)))
+        yield Repair(id_, FIXED, "was given up as lost, and is here again as it was")
+
+
+async def repair(job: Job, checkpoint: Checkpoint, flaws: Sequence[Flaw]) -> AsyncIterator[Repair]:
+    """Download the outputs of flawed items again, one item after the other, and yield how it went."""
+    unreadable = {flaw.id for flaw in flaws if flaw.problem == UNREADABLE}
     async with AsyncExitStack() as stack:
         outputs = await stack.enter_async_context(make_outputs(job))
         workshop = _Workshop(job, checkpoint, outputs, stack)
-        for id_ in dict.fromkeys(ids):
+        for id_ in dict.fromkeys(flaw.id for flaw in flaws):
             left = checkpoint.as_they_stand([id_])[id_]
-            if left.state is State.SAVED:
-                yield await workshop.mend(left)
+            if id_ in unreadable:  # the disk is in trouble: what is on it may be right
+                yield Repair(id_, LATER, "a file of it is there and cannot be read")
+            elif left.state is State.SAVED:
+                yield await workshop.mend_if_free(left)
 
 
 @dataclass(slots=True)
@@ -49,13 +65,26 @@ class _Workshop:
     stack: AsyncExitStack
     _desk: list[Desk] = field(default_factory=list)
 
+    async def mend_if_free(self, left: ItemRestored) -> Repair:
+        """Mend an item, but where something else lies in the way of a file: that is left to a person."""
+        try:
+            return await self.mend(left)
+        except DiskProblem as problem:
+            if not isinstance(problem.__cause__, OSError) or problem.__cause__.errno not in _IN_THE_WAY:
+                raise
+            return Repair(left.item.id, LATER, problem.message)
+
     async def mend(self, left: ItemRestored) -> Repair:
-        """Fetch an item's outputs from where they were, else from where the service says that they are."""
-        id_, before = left.item.id, self._files(left.item.id)
+        """Fetch an item's outputs from where they were, else from where the service says that they are.
+
+        Where they were may be something else by now: other bytes are taken from a fresh address alone.
+        """
+        id_, before = left.item.id, self.checkpoint.files_of(left.item.id)
         urls = tuple(file.url for file in before)
         if self.job.simulator is None and urls:  # embedded, it is at another address in each run
             try:
-                return self._keep(left, before, await self._save(id_, urls))
+                hashes = [file.sha256 for file in before]
+                return self._keep(left, before, await self._save(id_, urls, expected=hashes))
             except DownloadProblem:
                 pass  # a fresh address may work
         seen = await self._look(left.prediction_id)
@@ -70,8 +99,11 @@ class _Workshop:
                 return self._lose(left, problem.failure.message)
             return Repair(id_, LATER, problem.failure.message)
 
-    async def _save(self, id_: str, urls: Sequence[str]) -> tuple[SavedFile, ...]:
-        return await self.outputs.save(id_, urls, is_twin=self.checkpoint.is_twin(id_))
+    async def _save(
+        self, id_: str, urls: Sequence[str], *, expected: Sequence[str] | None = None
+    ) -> tuple[SavedFile, ...]:
+        is_twin = self.checkpoint.is_twin(id_)
+        return await self.outputs.save(id_, urls, is_twin=is_twin, expected=expected)
 
     async def _look(self, prediction_id: str | None) -> Seen | None:
         """Return the prediction as the service shows it; None where it shows none."""
@@ -87,18 +119,9 @@ class _Workshop:
             (file.path, file.sha256) for file in files
         ]
         if not is_same:
-            self.checkpoint.keep(decisions.fetched_again(left, files))
+            self.checkpoint.keep(moves.fetched_again(left, files))
         return Repair(left.item.id, FIXED, "as it was" if is_same else "whole, and not as it was")
 
     def _lose(self, left: ItemRestored, why: str) -> Repair:
-        self.checkpoint.keep(decisions.lost(left, why))
+        self.checkpoint.keep(moves.lost(left, why))
         return Repair(left.item.id, EXPIRED, why)
-
-    def _files(self, id_: str) -> list[SavedFile]:
-        query = (
-            "SELECT f.path, f.bytes, f.sha256, f.width, f.height, f.url FROM files f"
-            " JOIN items i ON i.n = f.item WHERE i.id = ?1 COLLATE NOCASE AND i.id = ?1 ORDER BY f.position"
-        )
-        with self.checkpoint.problems():
-            rows = self.checkpoint.db.execute(query, (id_,)).fetchall()
-        return [SavedFile(path, size, sha.hex(), w, h, url) for path, size, sha, w, h, url in rows]

@@ -44,6 +44,7 @@ _SAID: Final = {
     "disk_small": "{why}",
     "key_exposed": "{why}",
     "manifest_changed": "the manifest was changed while it was read: the same command reads it again",
+    "key_moved": "nothing is sent for {held_s} s, so that the limits hold for both keys together",
     "moved": "this job ran on {host} just now: nothing is sent for {held_s} s, so that its limits hold",
     "price": "{words}",
     "balance_low": "the balance is {balance}: at $10 and below the service allows {cap} in flight,"

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from batchup.core import decisions
-from batchup.core.fingerprint import value_hash
+from batchup.core.fingerprint import is_ours, value_hash
 from batchup.core.items import Item, Json
-from batchup.core.messages import ItemRestored, Keep
-from batchup.core.reactions.doubts import is_ours
+from batchup.core.messages import ItemRestored
 from batchup.core.redaction import plain_words
 from batchup.core.requests import Inspect, Problem, Seen
 from batchup.core.states import State
@@ -122,18 +121,20 @@ async def found(job: Job, checkpoint: Checkpoint, left: ItemRestored, id_: str, 
         raise UsageProblem(f"{id_!r} is no id of a prediction.")
     if checkpoint.known_predictions([id_]):
         raise DataProblem(f"Prediction {id_} is known already, and belongs to {_owner(checkpoint, id_)}.")
-    hashes: Mapping[str, str] = left.hashes
-    if not force:
-        seen = await _look_at(job, checkpoint, id_)
+    is_claim = left.state in decisions.CLAIMABLE
+    earlier = checkpoint.decided(left.item.id) if is_claim else []
+    seen = None if force else await _look_at(job, checkpoint, id_)
+    create = decisions.create_of(earlier, None if seen is None else seen.input)
+    if seen is not None and create is None:
         await _compare(job, checkpoint, left, seen)
-        hashes = hashes or {key: value_hash(value) for key, value in seen.input.items()}
-    checkpoint.keep(_adopted(left, id_, hashes))
-
-
-def _adopted(left: ItemRestored, id_: str, hashes: Mapping[str, str]) -> tuple[Keep, ...]:
-    if left.state in decisions.CLAIMABLE:
-        return decisions.claimed(left, id_, hashes, time.time())
-    return decisions.found(left, id_)
+    if create is not None:
+        checkpoint.keep(decisions.claimed_after_all(left, id_, create))
+    elif is_claim:
+        sent = {} if seen is None else seen.input
+        hashes = {key: value_hash(value) for key, value in sent.items()}
+        checkpoint.keep(decisions.claimed(left, id_, hashes, time.time()))
+    else:
+        checkpoint.keep(decisions.found(left, id_))
 
 
 async def abandon(job: Job, checkpoint: Checkpoint, left: ItemRestored) -> str:

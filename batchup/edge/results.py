@@ -2,21 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anyio.to_thread
 import msgspec
 
 from batchup.core.causes import cause_of, what_to_do
-from batchup.core.items import Failure, Outcome, SavedFile
+from batchup.core.items import Failure, Outcome
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.files import append_lines, write_lines
 from batchup.edge.schema import is_whole
+from batchup.edge.traces import RESULTS
 
-NAME = "results.jsonl"
+NAME: Final = RESULTS
 _QUERY = f"""
-SELECT i.n, i.id, i.state, i.prediction_id, i.attempt, i.cost_usd, i.predict_time_s,
+SELECT i.id, i.state, i.prediction_id, i.attempt, i.cost_usd, i.predict_time_s,
        i.created_at, i.settled_at, i.saved_at, i.failure, d.input, i.input, {is_whole("i")}
 FROM items i JOIN defaults d ON d.n = i.defaults
 """  # noqa: S608 names are ours
@@ -51,7 +52,7 @@ def _bring_up_to_date(checkpoint: Checkpoint, path: Path) -> None:
 def outcomes(checkpoint: Checkpoint, clause: str = "ORDER BY i.n") -> Iterator[Outcome]:
     """Yield where each touched item stands, in the order in which they were first touched."""
     for *row, is_as_written in checkpoint.db.execute(_QUERY + clause):
-        checkpoint.trust(row[1], is_as_written)
+        checkpoint.trust(row[0], is_as_written)
         yield _outcome(checkpoint, row)
 
 
@@ -69,13 +70,13 @@ def _line(outcome: Outcome) -> Any:
 
 
 def _outcome(checkpoint: Checkpoint, row: Sequence[Any]) -> Outcome:
-    number, item_id, state, prediction_id, attempt, cost, predict_time, *instants, failure, job, own = row
+    item_id, state, prediction_id, attempt, cost, predict_time, *instants, failure, job, own = row
     created_at, settled_at, saved_at = instants
     return Outcome(
         id=item_id,
         state=State(state).reported,
         prediction_id=prediction_id,
-        files=_files(checkpoint, number) if state == "saved" else (),
+        files=checkpoint.files_of(item_id) if state == "saved" else (),
         attempts=attempt,
         cost_usd=cost,
         predict_time_s=predict_time,
@@ -84,12 +85,4 @@ def _outcome(checkpoint: Checkpoint, row: Sequence[Any]) -> Outcome:
         saved_at=saved_at,
         failure=None if failure is None else msgspec.json.decode(failure, type=Failure),
         input={**msgspec.json.decode(job), **msgspec.json.decode(own)},
-    )
-
-
-def _files(checkpoint: Checkpoint, number: int) -> tuple[SavedFile, ...]:
-    query = "SELECT path, bytes, sha256, width, height, url FROM files WHERE item = ? ORDER BY position"
-    return tuple(
-        SavedFile(path, size, sha256.hex(), width, height, url)
-        for path, size, sha256, width, height, url in checkpoint.db.execute(query, (number,))
     )

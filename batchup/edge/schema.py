@@ -14,7 +14,8 @@ ATTEMPTS: Final = """CREATE TABLE attempts (  -- earlier ones: accepted, or deci
     item INTEGER NOT NULL, attempt INTEGER NOT NULL, prediction_id TEXT,
     created_at REAL, settled_at REAL, cost_usd REAL, failure TEXT,
     hashes TEXT, sent_at REAL, service_offset REAL,
-    fate TEXT                         -- only without an id: absent, written_off, abandoned
+    fate TEXT,                        -- only without an id: absent, written_off, abandoned
+    checksum INTEGER                  -- of the columns in SEALED_ATTEMPT
 )"""
 
 INDEXES: Final = """
@@ -52,10 +53,14 @@ CREATE TABLE files (
     item INTEGER NOT NULL, position INTEGER NOT NULL,
     path TEXT NOT NULL, bytes INTEGER NOT NULL, sha256 BLOB NOT NULL,
     width INTEGER NOT NULL, height INTEGER NOT NULL, url TEXT NOT NULL,
+    checksum INTEGER,                 -- of the columns in SEALED_FILE
     PRIMARY KEY (item, position)
 ) WITHOUT ROWID;
 {ATTEMPTS};
-CREATE TABLE uploads (sha256 BLOB PRIMARY KEY, url TEXT NOT NULL, expires_at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE uploads (
+    sha256 BLOB PRIMARY KEY, url TEXT NOT NULL, expires_at REAL NOT NULL,
+    checksum INTEGER                  -- of the columns in SEALED_UPLOAD
+) WITHOUT ROWID;
 CREATE TABLE facts (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 {INDEXES}"""
 
@@ -81,13 +86,43 @@ SEALED: Final = (
 )
 """The columns of an item that decisions rest on: a row in which one of them was garbled is never believed."""
 
-SEAL: Final = f"UPDATE items SET checksum = row_checksum({', '.join(SEALED)})"  # noqa: S608 names are ours
+SEALED_FILE: Final = ("item", "position", "path", "bytes", "sha256", "width", "height", "url")
+"""The same of a saved file: what it is called, and what `verify` holds it against."""
+
+SEALED_ATTEMPT: Final = (
+    "item",
+    "attempt",
+    "prediction_id",
+    "created_at",
+    "settled_at",
+    "cost_usd",
+    "failure",
+    "hashes",
+    "sent_at",
+    "service_offset",
+    "fate",
+)
+"""The same of an earlier attempt: what it cost, and what a create sent whose prediction may turn up."""
+
+SEALED_UPLOAD: Final = ("sha256", "url", "expires_at")
+"""The same of an upload: its address is sent in creates."""
+
+
+def _seal(table: str, sealed: tuple[str, ...]) -> str:
+    return f"UPDATE {table} SET checksum = row_checksum({', '.join(sealed)})"  # noqa: S608 names are ours
+
+
+SEAL: Final = _seal("items", SEALED)
 """Computes the checksum of each row that it is given, from what is stored in it."""
 
+SEAL_FILE: Final = _seal("files", SEALED_FILE)
+SEAL_ATTEMPT: Final = _seal("attempts", SEALED_ATTEMPT)
+SEAL_UPLOAD: Final = _seal("uploads", SEALED_UPLOAD)
 
-def is_whole(table: str) -> str:
-    """Return the SQL expression that tells whether a row of items, under this name, is as it was written."""
-    return f"{table}.checksum IS row_checksum({', '.join(f'{table}.{name}' for name in SEALED)})"
+
+def is_whole(table: str, sealed: tuple[str, ...] = SEALED) -> str:
+    """Return the SQL expression that tells whether a row, its table under this name, is as it was written."""
+    return f"{table}.checksum IS row_checksum({', '.join(f'{table}.{name}' for name in sealed)})"
 
 
 def row_checksum(*values: object) -> int:

@@ -4,10 +4,12 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
+from typing import Final
 
 import anyio
-import anyio.to_thread
 
 from batchup.errors import ConfigProblem
 from batchup.job import Service
@@ -15,12 +17,14 @@ from batchup.job import Service
 _KEY = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _SIMULATOR_KEY = "simulator"
 REREAD_S = 20.0  # real seconds for reading it once more; it may lie on a network folder that hangs
+_LOOK_S: Final = 0.02
 
 
-def read_key(service: Service, environ: Mapping[str, str] | None = None) -> str:
+def read_key(service: Service, environ: Mapping[str, str] | None = None, *, is_again: bool = False) -> str:
     """Read the key of a service; the simulator takes any.
 
-    `environ` is `os.environ` unless given. Raises ConfigProblem with one sentence that says what to do.
+    `environ` is `os.environ` unless given. What is read again has to be a regular file: a pipe has given its
+    key already. Raises ConfigProblem with one sentence that says what to do.
     """
     if service.is_simulated:
         return _SIMULATOR_KEY
@@ -29,9 +33,9 @@ def read_key(service: Service, environ: Mapping[str, str] | None = None) -> str:
     if kind == "env":
         key = _from_variable(name, environ)
     elif kind == "file":
-        key = _from_file(Path(name).expanduser(), f"put the key into {name}")
+        key = _from_file(Path(name).expanduser(), f"put the key into {name}", is_again=is_again)
     else:
-        key = _from_credential(name, environ)
+        key = _from_credential(name, environ, is_again=is_again)
     if not _KEY.fullmatch(key):
         raise ConfigProblem(
             f"The key in {service.key} has spaces or characters that no key has; copy it again, on one line."
@@ -54,15 +58,29 @@ def exposed_key(service: Service) -> str | None:
 
 
 async def reread(read: Callable[[], str] | None) -> str | None:
-    """Read a key again by `read`; None where it cannot be read, or its place gives no answer."""
+    """Read a key again by `read`; None where it cannot be read, or its place gives no answer.
+
+    In a thread that no end of the process waits for, as anyio's threads would be.
+    """
     if read is None:
         return None
+    found: Future[str] = Future()
+    Thread(target=_read_into, args=(found, read), name="key", daemon=True).start()
     with anyio.move_on_after(REREAD_S):
+        while not found.done():  # noqa: ASYNC110 a thread that may outlive the loop sets it
+            await anyio.sleep(_LOOK_S)
         try:
-            return await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
+            return found.result()
         except ConfigProblem:
             return None
     return None
+
+
+def _read_into(found: "Future[str]", read: Callable[[], str]) -> None:
+    try:
+        found.set_result(read())
+    except Exception as problem:  # noqa: BLE001 - raised again where it is asked for
+        found.set_exception(problem)
 
 
 def _from_variable(name: str, environ: Mapping[str, str]) -> str:
@@ -74,15 +92,17 @@ def _from_variable(name: str, environ: Mapping[str, str]) -> str:
     return key
 
 
-def _from_credential(name: str, environ: Mapping[str, str]) -> str:
+def _from_credential(name: str, environ: Mapping[str, str], *, is_again: bool) -> str:
     remedy = f"add LoadCredential={name}:PATH to the systemd unit"
     folder = environ.get("CREDENTIALS_DIRECTORY")
     if not folder:
         raise ConfigProblem(f"The key credential:{name} is missing, as systemd gives none here: {remedy}.")
-    return _from_file(Path(folder) / name, remedy)
+    return _from_file(Path(folder) / name, remedy, is_again=is_again)
 
 
-def _from_file(path: Path, remedy: str) -> str:
+def _from_file(path: Path, remedy: str, *, is_again: bool) -> str:
+    if is_again and path.exists() and not path.is_file():
+        raise ConfigProblem(f"The key file {path} is no regular file, to be read a second time: {remedy}.")
     try:
         key = path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as problem:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import SystemRandom
@@ -32,6 +32,7 @@ from batchup.edge.feeder import Feeder
 from batchup.edge.items import ItemMaker
 from batchup.edge.making import make_client, make_gates, make_outputs
 from batchup.edge.manifest import count_rows
+from batchup.edge.older import note_end, refuse_if_older
 from batchup.edge.pace_log import keep_pace_log
 from batchup.edge.policies import policy_of
 from batchup.edge.pool import Pool, Tools
@@ -39,6 +40,7 @@ from batchup.edge.progress import Printer, SilentPrinter
 from batchup.edge.put import Uploader
 from batchup.edge.rejects import Rejects
 from batchup.edge.reporter import Reporter
+from batchup.edge.rotation import follow_key
 from batchup.edge.runlog import NAME as LOG_NAME
 from batchup.edge.runlog import RunLog
 from batchup.edge.schema import NAME as CHECKPOINT
@@ -113,6 +115,7 @@ class Session:
             tools = await self._tools(stack, gates, contents)
             tools.read_key = partial(self._read_key, log)
             claim(tools.checkpoint, job)
+            await anyio.to_thread.run_sync(refuse_if_older, tools.checkpoint, job)
             if (words := exposed_key(job.service)) is not None:
                 reporter.note(Note("key_exposed", "warning", {"why": words}))
             for note in moved.hold_after_move(job, tools.checkpoint, gates):
@@ -125,6 +128,7 @@ class Session:
             slots = Slots(gates.ledger, owner_of(job.output.dir))
             pool = Pool(Batch(board), tools, reporter, Sharing(board, clock, slots, job.limits))
             tuner = Tuner(job, pool, gates, reporter)
+            pool.on_key = partial(follow_key, tuner, stack)
             feeder = self._feeder(pool, contents)
             pool.on_change = feeder.wake
             stopper.pool = pool
@@ -142,11 +146,13 @@ class Session:
             account.keep_card(job, board.look_ups.card)
             summary = await self._close(pool, feeder, stopper)
             reporter.end(reporter.picture(pool), summary)
+            with suppress(BatchupError):  # then the next run looks more closely
+                note_end(tools.checkpoint, job.output.dir)
             return summary, pool.error
 
     def _read_key(self, log: RunLog) -> str:
         """Read the key anew; whatever is found appears in no log."""
-        key = read_key(self.job.service)
+        key = read_key(self.job.service, is_again=True)
         log.hide(key)
         return key
 

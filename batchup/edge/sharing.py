@@ -81,6 +81,11 @@ class Sharing:
         run_count = 1 + len(self.others.demands)
         return LimitsChanged(concurrency, rate.count / rate.period_s / run_count, burst_of(rate.count))
 
+    def move(self, slots: Slots) -> None:
+        """Go on beside the runs of another ledger; the old one keeps what may go on running."""
+        self.leave()
+        self.slots, self._written = slots, None
+
     def leave(self) -> None:
         """Tell the others what may go on running without this run."""
         self.slots.leave(self.clock.monotonic(), self._running(self.clock.now()))

@@ -16,6 +16,7 @@ from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.feeder import first_of_each_id
 from batchup.edge.items import Draft
 from batchup.edge.pool import Pool
+from batchup.edge.schema import SEALED_FILE, is_whole
 from batchup.errors import DiskProblem
 from batchup.job import Job
 
@@ -41,8 +42,9 @@ def free_bytes(folder: Path) -> int | None:
 def saved_sizes(checkpoint: Checkpoint) -> Sizes | None:
     """Return how large the outputs of the items saved last are; None before the first."""
     query = (
-        "SELECT avg(size), max(size) FROM"
-        " (SELECT sum(bytes) AS size FROM files GROUP BY item ORDER BY item DESC LIMIT ?)"
+        "SELECT avg(size), max(size) FROM"  # noqa: S608 names are ours
+        f" (SELECT sum(bytes) AS size FROM files WHERE {is_whole('files', SEALED_FILE)}"
+        " GROUP BY item ORDER BY item DESC LIMIT ?)"
     )
     with checkpoint.problems():
         mean, largest = checkpoint.db.execute(query, (_LATEST,)).fetchone()
@@ -81,16 +83,19 @@ class SpaceWatch:
     job: Job
     _input_bytes: float | None = None  # of an item's local images, the mean
     _looked_at: float = -inf
+    _sizes: Sizes | None = None  # as they were then
 
     def look(self) -> DiskProblem | None:
-        """Return what to end with where there is too little room for one more; looks every few seconds."""
+        """Return what to end with where there is too little room for one more.
+
+        The disk is looked at each time, which takes microseconds, the sizes of outputs every few seconds.
+        """
         now = self.pool.tools.clock.monotonic()
-        if now < self._looked_at + LOOK_EVERY_S:
-            return None
-        self._looked_at = now
+        if now >= self._looked_at + LOOK_EVERY_S:
+            self._looked_at, self._sizes = now, self.sizes()
         free = free_bytes(self.job.output.dir)
         board = self.pool.batch.board
-        floor = floor_bytes(BYTES, board.running_count + len(board.saving) + 1, self.sizes())
+        floor = floor_bytes(BYTES, board.running_count + len(board.saving) + 1, self._sizes)
         if free is None or free >= floor:
             return None
         words = (

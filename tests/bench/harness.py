@@ -68,7 +68,9 @@ class Wire(Client):
 class Shelf(Outputs):
     """Outputs that need no disk."""
 
-    async def save(self, item_id: str, urls: Any, *, is_twin: bool = False) -> tuple[SavedFile, ...]:
+    async def save(
+        self, item_id: str, urls: Any, *, is_twin: bool = False, expected: Any = None
+    ) -> tuple[SavedFile, ...]:
         """Take an output as saved."""
         return (SavedFile(item_id, 1, "00" * 32, 1, 1, urls[0]),)
 

@@ -4,22 +4,24 @@ from typing import Any
 
 import pytest
 from core.parts import Bench, done, events, problem
+from core.world import item
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchup.core import wire
 from batchup.core.account import ModelCard, cap_of, read_balance, read_card, shortfall_usd
 from batchup.core.lookups import look_ups
-from batchup.core.messages import Command, Note, Sent, Stop
+from batchup.core.messages import Command, Note, RowsCounted, Sent, Stop
 from batchup.core.money import dollars
 from batchup.core.requests import (
-    Accepted,
     AskBalance,
     AskModel,
     BalanceTold,
     Create,
     Done,
     ModelTold,
+    Poll,
+    Presign,
     Problem,
     Wait,
 )
@@ -87,6 +89,7 @@ def test_what_is_no_model_is_none(body: Any) -> None:
         ({"balance": None, "available": 4}, 4.0),
         (12, 12.0),
         ({"balance_usd": -1.5}, -1.5),
+        ({"balance": 10**400, "available": 4}, 4.0),
     ],
 )
 def test_a_balance_is_found_in_any_shape(body: Any, usd: float) -> None:
@@ -95,7 +98,11 @@ def test_a_balance_is_found_in_any_shape(body: Any, usd: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, [], None, True, {"balance": True}, {"balance": "much"}, {"credits": 9}, {"balance": "nan"}]
+    "body",
+    [
+        *({}, [], None, True, {"balance": True}, {"balance": "much"}, {"credits": 9}, {"balance": "nan"}),
+        *({"balance": value} for value in (float("nan"), float("inf"), 10**400, -(10**400), "1e999", 1e12)),
+    ],
 )
 def test_what_is_no_balance_is_none(body: Any) -> None:
     """Words, booleans and credits of another kind are no money."""
@@ -206,13 +213,43 @@ def said(commands: list[Command]) -> list[str]:
     return [note.fields["words"] for note in commands if isinstance(note, Note) and note.event == "price"]
 
 
-def test_look_ups_go_before_the_first_create_and_hold_it_up_for_nothing() -> None:
-    """Without a cap on money both go out first, and the create follows without waiting for the answers."""
-    bench = asking()
+@pytest.mark.parametrize("max_spend", [None, 9.0])
+def test_nothing_is_bought_before_price_and_balance_are_answered(max_spend: float | None) -> None:
+    """Both go out first and at once, and the first create waits for both answers, good ones or not."""
+    bench = asking(max_spend=max_spend)
+    model, balance = bench.send(AskModel, 0.0), bench.send(AskBalance, 0.0)
+    assert bench.choose(0.0) == Wait(None)
+    bench.answer(balance, BalanceTold(None, "HTTP 404"), 0.1)
+    assert bench.choose(0.1) == Wait(None)
+    bench.answer(model, problem(Verdict.REPEAT), 0.2)
+    bench.send(Create, 0.2)
+    assert bench.board.tally.requests == 3
+
+
+def test_uploads_are_not_put_off_by_look_ups() -> None:
+    """While the answers are awaited the files of the first items are sent."""
+    bench = asking(0)
+    bench.read(item("i0", is_local=True))
     bench.send(AskModel, 0.0)
     bench.send(AskBalance, 0.0)
-    bench.send(Create, 0.0)
-    assert bench.board.tally.requests == 3
+    bench.send(Presign, 0.0)
+
+
+def test_nothing_is_bought_before_the_rows_are_compared_with_the_balance() -> None:
+    """What is to be bought is counted first, where somebody counts it."""
+    bench = asking()
+    bench.board.look_ups.is_counting = True
+    tell(bench, ModelTold(CARD), BalanceTold(100.0))
+    assert bench.choose(0.1) == Wait(None)
+    assert bench.batch.handle(RowsCounted(), 0.2) == []
+    bench.send(Create, 0.2)
+
+
+def test_slots_that_are_full_do_not_put_off_the_look_ups() -> None:
+    """What is to be bought when a slot is free is asked about while none is."""
+    bench = asking(1, concurrency=1)
+    bench.restore(State.IN_FLIGHT, prediction_id="p9")
+    bench.send(AskModel, 0.0)
 
 
 def test_who_has_nothing_to_buy_asks_nothing() -> None:
@@ -225,21 +262,19 @@ def test_who_has_nothing_to_buy_asks_nothing() -> None:
     assert spent.choose(0.0) == Done()
 
 
-def test_a_scarce_permit_is_not_spent_on_a_look_up() -> None:
-    """The last free permit is the create's, and what was to be asked is asked when there are more."""
+def test_look_ups_have_the_first_permit() -> None:
+    """Even the last permit goes to a look-up, as nothing can be bought before."""
+    assert isinstance(asking(2).choose(0.0, permits=1), AskModel)
+
+
+def test_who_stops_asks_nothing_more() -> None:
+    """A run that drains, or is too near its deadline to create anything, has no use for a price."""
     bench = asking(2)
-    assert isinstance(bench.choose(0.0, permits=1), Create)
-    bench.batch.handle(Sent(Create("i0", 1, {})), 0.0)
-    bench.answer(Create("i0", 1, {}), Accepted("p0"), 0.0)
-    assert isinstance(bench.choose(0.0, permits=1), Create)
-    assert isinstance(bench.choose(0.0, permits=2), AskModel)
     bench.batch.handle(Stop("signal", drain=True), 0.0)
-    assert isinstance(bench.choose(0.0), Wait)
-
-
-def test_a_price_that_is_waited_for_has_the_first_permit() -> None:
-    """Under a cap even the last permit goes to the price, as nothing can be bought before."""
-    assert isinstance(asking(2, max_spend=1.0).choose(0.0, permits=1), AskModel)
+    assert bench.choose(0.0) == Done()
+    late = asking(2, deadline_at=10.0)
+    late.restore(State.IN_FLIGHT, prediction_id="p9")
+    assert isinstance(late.choose(0.0), Wait | Poll)
 
 
 def test_what_an_earlier_run_left_does_not_put_off_the_price() -> None:
@@ -257,7 +292,7 @@ def test_dots_are_no_model() -> None:
 def test_a_fresh_description_is_not_asked_for() -> None:
     """With a description of today only the balance is looked up, and its price counts from the start."""
     bench = asking(3, CARD, is_fresh=True, max_spend=0.1)
-    bench.send(AskBalance, 0.0)
+    tell(bench, BalanceTold(5.0))
     bench.create(0.0, "p0")
     bench.create(0.0, "p1")
     assert isinstance(bench.choose(0.0), Wait)
@@ -266,7 +301,8 @@ def test_a_fresh_description_is_not_asked_for() -> None:
 def test_under_a_cap_nothing_is_bought_before_the_price_is_told() -> None:
     """What may be spent depends on the price, so the first create waits for it, and no longer than for it."""
     bench = asking(3, max_spend=0.12)
-    model, _ = bench.send(AskModel, 0.0), bench.send(AskBalance, 0.0)
+    model, balance = bench.send(AskModel, 0.0), bench.send(AskBalance, 0.0)
+    bench.answer(balance, BalanceTold(5.0), 0.0)
     assert bench.choose(0.0) == Wait(None)
     assert said(bench.answer(model, ModelTold(CARD), 0.1)) == [
         "max_spend: each prediction is reckoned at $0.05, as the service says"
@@ -348,16 +384,50 @@ def test_a_description_without_parameters_keeps_those_that_are_known() -> None:
 
 
 def test_an_unanswered_look_up_does_not_keep_a_run() -> None:
-    """When all else is done the run ends, whether a look-up is still open or not."""
+    """When nothing will be bought any more the run ends, whether a look-up is still open or not."""
     bench = asking(1)
     bench.send(AskModel, 0.0)
     bench.send(AskBalance, 0.0)
-    bench.end_manifest()
-    bench.fail_create(Verdict.PERMANENT)
+    bench.batch.handle(Stop("signal", drain=True), 0.5)
     assert bench.choose(1.0) == Done()
 
 
+def test_a_price_that_is_still_to_be_told_may_leave_room() -> None:
+    """A run whose last known price passes the cap waits for today's, which may be lower, before it ends."""
+    bench = asking(2, CARD, max_spend=0.04)
+    bench.end_manifest()
+    model, balance = bench.send(AskModel, 0.0), bench.send(AskBalance, 0.0)
+    bench.answer(balance, BalanceTold(None), 0.0)
+    assert bench.choose(0.0) == Wait(None)
+    bench.answer(model, ModelTold(ModelCard(slug="m", price_usd=0.03)), 0.1)
+    bench.create(0.1)
+    untold = asking(2, CARD, max_spend=0.04)
+    tell(untold, ModelTold(None, "HTTP 500"), BalanceTold(None))
+    assert untold.choose(0.1) == Done()
+
+
+@pytest.mark.parametrize("answer", [ModelTold(None, "HTTP 401"), BalanceTold(None, "HTTP 401")])
+def test_an_answer_that_tells_nothing_is_not_a_good_one(answer: ModelTold | BalanceTold) -> None:
+    """A look-up that was refused proves no key, and refills no budget; one that was answered does both."""
+    for told, is_good in ((answer, False), (ModelTold(CARD), True), (BalanceTold(1.0), True)):
+        bench = asking()
+        bench.board.key.is_unproved = True
+        bench.board.budget.take(50.0, 0.0)
+        bench.answer(bench.send(AskModel, 0.0), told, 0.0)
+        assert (bench.board.key.is_unproved, bench.board.budget.level) == (not is_good, 50.0 + is_good)
+
+
 # ---------------------------------------------------------------- what is not told
+
+
+@pytest.mark.parametrize("how", ["hold", "resubmit"])
+def test_without_a_price_what_may_have_been_bought_is_the_last(how: str) -> None:
+    """While no price is known, a create that nobody heard of keeps the next one from being sent."""
+    bench = Bench(3, max_spend=1.0, on_in_doubt=how)
+    bench.fail_create(Verdict.IN_DOUBT)
+    bench.end_manifest()
+    assert (bench.board.tally.held, bench.board.tally.written_off) == ((1, 0) if how == "hold" else (0, 1))
+    assert bench.choose(5000.0) == Done()
 
 
 def test_a_cost_that_is_not_told_is_reckoned_at_the_price() -> None:

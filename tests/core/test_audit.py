@@ -1,8 +1,10 @@
 """The list beside the checkpoint: whose a prediction is, and which stretch of the list is still unread."""
 
+from typing import Any
+
 import pytest
 
-from batchup.core.audit import TICK_S, Match, Sent, match, rest_of
+from batchup.core.audit import TICK_S, Match, Sent, agree, match, rest_of
 from batchup.core.fingerprint import value_hash
 from batchup.core.listing import SHORTEST_S, Window
 
@@ -50,3 +52,20 @@ def test_without_an_order_both_halves_are_read(instants: list[float | None]) -> 
 def test_an_instant_cannot_be_divided() -> None:
     """Of a stretch that is as short as can be nothing more can be read."""
     assert rest_of(Window(0.0, SHORTEST_S / 2), [SHORTEST_S / 2]) == []
+
+
+@pytest.mark.parametrize(
+    ("shown", "is_same"),
+    [
+        ({}, True),
+        ({"image": "https://x.example/a.png?X-Amz-Signature=2", "seed": 1}, True),
+        ({"image": "https://x.example/b.png?X-Amz-Signature=1"}, False),
+        ({"image": "https://x.example/a.png", "mask": "https://up.example/1"}, True),
+        ({"image": "https://x.example/a.png", "mask": "mask.jpg"}, False),
+        ({"image": "https://x.example/a.png", "scale_factor": 4}, False),
+    ],
+)
+def test_signatures_make_no_difference(shown: dict[str, Any], *, is_same: bool) -> None:
+    """Inputs agree where what both have is the same but for a signature, or cannot be compared."""
+    given = {"image": "https://x.example/a.png?X-Amz-Signature=1", "mask": "mask.png", "scale_factor": 2}
+    assert agree(given, shown) is is_same

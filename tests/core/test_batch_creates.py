@@ -6,8 +6,8 @@ import pytest
 from core.parts import AGAIN, NEVER, Bench, done, ended, failed, moves, problem, running, told
 from core.world import item
 
-from batchup.core.fingerprint import value_hash
 from batchup.core.failures import ONE_MORE
+from batchup.core.fingerprint import value_hash
 from batchup.core.items import Failure
 from batchup.core.messages import DownloadFailed, End, ItemCounted, Keep, Note, Sent, Stop
 from batchup.core.reactions.creates import ALL_REFUSED_COUNT

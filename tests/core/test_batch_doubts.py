@@ -4,15 +4,17 @@ from typing import Any
 
 import pytest
 from core.fake_service import FakeService
-from core.parts import EPOCH, Bench, done, moves, problem, running, told
+from core.parts import EPOCH, Bench, done, ended, moves, problem, running, told
 from core.world import World, item, items, judge
 
+from batchup.core.items import Failure
 from batchup.core.messages import Command, Downloaded, Keep, Note, Stop
 from batchup.core.policy import Policy
-from batchup.core.requests import Accepted, Create, Done, Inspect, Listed, ListPage, Poll, Seen, Wait
+from batchup.core.requests import Accepted, Create, Done, Inspect, Listed, ListPage, Poll, Problem, Seen, Wait
 from batchup.core.states import Fate, State
 from batchup.core.verdicts import Verdict
 from batchup.core.wire import PAGE
+from batchup.errors import Unavailable
 
 SETTLING_S = Policy().settling_s
 EMPTY = Listed((), is_last=True)
@@ -297,15 +299,88 @@ def test_without_a_list_nobody_can_tell() -> None:
     assert bench.board.tally.held == 1
 
 
-def test_a_list_that_fails_is_asked_for_again_and_then_given_up() -> None:
-    """Five failures in a row, each after a longer wait, are enough to hold."""
-    bench, now = in_doubt(), 2.0
-    for tries in range(5):
-        while isinstance(choice := bench.choose(now), Wait):
+def fail_the_look_up(bench: Bench, kind: type[ListPage | Inspect], now: float) -> tuple[float, list[str]]:
+    """Let the next request of a kind fail, those before it work; return when that was, and what is told."""
+    while True:
+        choice = bench.choose(now)
+        if isinstance(choice, Wait):
             assert choice.until is not None
             now = choice.until
-        commands = bench.answer(bench.send(ListPage, now), problem(Verdict.REPEAT), now)
-        assert told(commands) == (["held"] if tries == 4 else [])
+            continue
+        assert not isinstance(choice, Done)
+        request = bench.send(type(choice), now)
+        if isinstance(request, kind):
+            return now, told(bench.answer(request, problem(Verdict.REPEAT), now))
+        bench.answer(request, page("p7") if isinstance(request, ListPage) else running("p0"), now)
+
+
+def test_a_list_that_alone_fails_is_asked_for_again_and_then_given_up() -> None:
+    """Five failures in a row, each after a longer wait, are enough to hold while polls work."""
+    bench, now = in_doubt(2), 2.0
+    bench.create(0.0)
+    for tries in range(5):
+        now, states = fail_the_look_up(bench, ListPage, now)
+        assert states == (["held"] if tries == 4 else [])
+        bench.poll(running("p0"), now)
+    assert bench.state("i1") is State.IN_FLIGHT
+
+
+def test_a_list_that_is_read_in_between_is_not_given_up() -> None:
+    """Failures count in a row: a page that came makes up for those before it."""
+    bench, now = in_doubt(2), 2.0
+    bench.create(0.0)
+    for _ in range(4):
+        now, _ = fail_the_look_up(bench, ListPage, now)
+        bench.poll(running("p0"), now)
+    now = bench.board.listing.not_before
+    walk(bench, now)
+    _, states = fail_the_look_up(bench, ListPage, now)
+    assert (states, bench.state()) == ([], State.IN_DOUBT)
+
+
+SILENCE = Problem(Verdict.REPEAT, Failure("no_answer", "words", retryable=True))
+
+
+@pytest.mark.parametrize("kind", [ListPage, Inspect])
+def test_an_outage_holds_no_doubt(kind: type[ListPage | Inspect]) -> None:
+    """While nothing works the doubts wait, for half an hour; then the run ends, and they are doubts still."""
+    bench, now, commands = in_doubt(), 2.0, list[Command]()
+    if kind is Inspect:
+        walk(bench, now, "p7")
+    for _ in range(1000):
+        choice = bench.choose(now)
+        if isinstance(choice, Wait):
+            assert choice.until is not None
+            now = choice.until
+            continue
+        assert isinstance(choice, ListPage | Inspect)
+        commands = bench.answer(bench.send(type(choice), now), SILENCE, now)
+        assert (told(commands), bench.state()) == ([], State.IN_DOUBT)
+        if commands:
+            break
+    assert ended(commands) is Unavailable
+    assert 1800.0 <= now < 1900.0
+
+
+def test_a_list_that_answers_and_fails_is_no_outage() -> None:
+    """An error of the list, while nothing else is asked, is the list's: nobody can tell, so it is held."""
+    bench, now, states = in_doubt(), 2.0, list[str]()
+    for _ in range(5):
+        assert states == []
+        now, states = fail_the_look_up(bench, ListPage, now)
+    assert states == ["held"]
+
+
+def test_after_an_outage_a_doubt_is_looked_up() -> None:
+    """What failed while nothing worked is forgotten as soon as the service is back."""
+    bench, now = in_doubt(), 2.0
+    for _ in range(20):
+        now = max(now, bench.board.listing.not_before)
+        bench.answer(bench.send(ListPage, now), SILENCE, now)
+    now = bench.board.listing.not_before
+    walk(bench, now, "p7")
+    bench.answer(bench.send(Inspect, now), show(bench), now)
+    assert bench.state() is State.IN_FLIGHT
 
 
 def test_a_throttled_list_is_no_failed_one() -> None:
@@ -328,15 +403,43 @@ def test_a_candidate_that_hides_its_input_holds() -> None:
 
 def test_a_candidate_that_cannot_be_read_holds() -> None:
     """A candidate is asked after five times, each after a wait, before the item is held."""
-    bench, now = in_doubt(), 2.0
-    walk(bench, now, "p7")
+    bench, now = in_doubt(2), 2.0
+    bench.create(0.0)
     for tries in range(5):
-        while isinstance(choice := bench.choose(now), Wait):
+        now, states = fail_the_look_up(bench, Inspect, now)
+        assert states == (["held"] if tries == 4 else [])
+        bench.poll(running("p0"), now)
+    assert now > 10.0
+
+
+def test_a_candidate_that_alone_cannot_be_read_holds() -> None:
+    """With nothing else to ask, the list is read again in between, to see whether the service is there."""
+    bench, now, sent = in_doubt(), 2.0, list[str]()
+    while bench.board.doubtful:
+        choice = bench.choose(now)
+        if isinstance(choice, Wait):
             assert choice.until is not None
             now = choice.until
-        commands = bench.answer(bench.send(Inspect, now), problem(Verdict.REPEAT), now)
-        assert told(commands) == (["held"] if tries == 4 else [])
-    assert now > 10.0
+            continue
+        assert isinstance(choice, ListPage | Inspect)
+        sent.append(type(choice).__name__)
+        answer = page("p7") if isinstance(choice, ListPage) else SILENCE
+        commands = bench.answer(bench.send(type(choice), now), answer, now)
+    assert told(commands) == ["held"]
+    assert (sent.count("Inspect"), sent.count("ListPage")) == (9, 5)
+
+
+def test_a_page_that_is_open_tells_whether_the_service_is_there() -> None:
+    """An inspection that fails while a page is awaited does not begin the walk anew."""
+    bench = in_doubt()
+    bench.answer(bench.send(ListPage, 2.0), page("p7", is_last=False), 2.0)
+    first = bench.send(Inspect, 2.0)
+    second = bench.send(ListPage, 2.0)
+    bench.board.brakes.failed(problem(Verdict.REPEAT), 2.0, bench.board.rng)
+    bench.answer(first, problem(Verdict.REPEAT), 2.0)
+    assert bench.board.listing.started_at == 2.0
+    bench.answer(second, page("p8"), 3.0)
+    assert list(bench.board.listing.candidates) == ["p7", "p8"]
 
 
 def test_a_throttled_inspection_is_repeated() -> None:

@@ -1,5 +1,6 @@
 """Local files on their way to the service."""
 
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -135,13 +136,16 @@ def test_a_bug_keeps_its_name() -> None:
     assert "kind='internal'" in repr(commands)
 
 
-def keep_failing(bench: Bench, every_s: float, until: float) -> list[type[BatchupError] | None]:
-    """Let PUTs fail one after the other, and return what each of them ended."""
-    bench.board.uploads["sha-i0"].is_under_way = True
-    ends, now = [], 0.0
+def keep_failing(
+    bench: Bench, every_s: float, until: float, *contents: str
+) -> list[type[BatchupError] | None]:
+    """Let PUTs of these contents fail in turn, and return what each of them ended."""
+    ends, now, turns = [], 0.0, cycle(contents or ("sha-i0",))
     while now <= until:
-        bench.board.uploads["sha-i0"].failure_count = 0
-        ends.append(ended(bench.batch.handle(UploadFailed("sha-i0", CUT), now)))
+        sha256 = next(turns)
+        bench.board.uploads[sha256].is_under_way = True
+        bench.board.uploads[sha256].failure_count = 0
+        ends.append(ended(bench.batch.handle(UploadFailed(sha256, CUT), now)))
         now += every_s
     return ends
 
@@ -151,6 +155,27 @@ def test_a_store_that_takes_nothing_for_half_an_hour_ends_the_run() -> None:
     bench = local()
     assert keep_failing(bench, 60.0, 1800.0) == [None] * 30 + [Unavailable]
     assert bench.board.tally.outstanding == 1
+
+
+@pytest.mark.parametrize("works", ["upload", "create"])
+def test_one_bad_file_ends_no_run(works: str) -> None:
+    """Where others got through, a content that fails for hours is a bad one; two of them are the store."""
+    for contents, last in ((("sha-i1",), None), (("sha-i1", "sha-i2"), Unavailable)):
+        bench = local(3)
+        if works == "upload":
+            upload(bench)
+        else:
+            bench.board.brakes.accepted()
+        assert keep_failing(bench, 60.0, 1800.0, *contents) == [None] * 30 + [last]
+
+
+def test_two_bad_files_that_fail_hours_apart_end_nothing() -> None:
+    """A content that failed before a pause is not counted with the one that fails after it."""
+    bench = local(3)
+    upload(bench)
+    keep_failing(bench, 60.0, 600.0, "sha-i1")
+    brakes = bench.board.brakes
+    assert not any(brakes.upload_failed("sha-i2", 7200.0 + 60.0 * minute) for minute in range(60))
 
 
 def test_uploads_that_fail_now_and_then_end_nothing() -> None:

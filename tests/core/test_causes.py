@@ -1,5 +1,7 @@
 """Failures in groups: what is the same to a person is one cause, with a count and what to do."""
 
+from time import process_time
+
 import pytest
 
 from batchup.core.causes import AGAIN, MOST, Cause, cause_of, gist, group, largest, rejected, what_to_do
@@ -89,6 +91,8 @@ def test_equal_groups_have_a_fixed_order() -> None:
         ("got 7 of 12", "got # of #"),
         ("https://a/b?c failed", "<address> failed"),
         ("cannot read /data/in/a1.png twice", "cannot read <file> twice"),
+        (r"C:\a b\c.jpg is odd", r"C:\a <file> is odd"),
+        ("w/o words", "w/o words"),
         ("size 10, 20, 30 is odd", "size # is odd"),
         ("w" * 200, "w" * 90 + "…"),
     ],
@@ -102,3 +106,12 @@ def test_a_kind_of_reject_nobody_knows_is_told_by_its_name() -> None:
     """A rejected row of a new kind has a cause and advice too."""
     assert rejected("too_odd") == ("too odd", "Mend these rows of the manifest.")
     assert rejected("bad_id")[0] == "an id that cannot be one"
+
+
+@pytest.mark.parametrize("shape", ["/a", "/", "\\", "a.", "/.", "://", "9", "-", "#.", "image ", "fail "])
+def test_no_words_take_long_to_understand(shape: str) -> None:
+    """Whatever the service writes, as long as it likes, its cause is found at once."""
+    failure = refused("cannot read " + shape * (300_000 // len(shape)) + " now")
+    began = process_time()
+    assert cause_of(failure)
+    assert process_time() - began < 0.2

@@ -4,10 +4,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from core.world import item, saved_file
+from core.world import item
 
 from batchup.core import decisions
-from batchup.core.items import Failure
+from batchup.core.decisions import Decided
+from batchup.core.fingerprint import value_hash
 from batchup.core.messages import ItemRestored, Keep
 from batchup.core.states import Fate, IllegalMoveError, State
 
@@ -64,12 +65,35 @@ def test_a_forgotten_prediction_takes_the_place_of_a_create(state: State) -> Non
     assert keeps[-1].changes == {"prediction_id": "p7", "created_at": 80.0}
 
 
-def test_a_saved_item_whose_output_is_gone_fails() -> None:
-    """It is not bought again by itself; one whose output was fetched again stays saved, as it is now."""
-    (lost,) = decisions.lost(left(S.SAVED), "gone")
-    assert (lost.becomes, lost.changes["failure"]) == (S.FAILED, Failure("output_expired", "gone"))
-    (again,) = decisions.fetched_again(left(S.SAVED), [saved_file("a")])
-    assert (again.becomes, again.changes) == (S.SAVED, {"files": (saved_file("a"),)})
+def decided(fate: Fate, sent_at: float = 30.0, **hashes: str) -> Decided:
+    return Decided(7, 1, sent_at, 0.5, hashes, fate)
+
+
+@pytest.mark.parametrize("state", decisions.CLAIMABLE)
+@pytest.mark.parametrize(("fate", "attempt"), [(Fate.ABSENT, 3), (Fate.WRITTEN_OFF, 2), (Fate.ABANDONED, 2)])
+def test_a_create_that_was_accepted_after_all_is_no_second_one(
+    state: State, fate: Fate, attempt: int
+) -> None:
+    """Its prediction is the item's from when it was sent, in its place, and counts an attempt once."""
+    one = decided(fate, image="h")
+    keeps = decisions.claimed_after_all(left(state), "p7", one)
+    assert path(keeps)[-2:] == [S.SUBMITTING, S.IN_FLIGHT]
+    sent = {"attempt": attempt, "hashes": {"image": "h"}, "sent_at": 30.0, "service_offset_s": 0.5}
+    assert keeps[-2].changes == {**sent, "in_place_of": one}
+    assert keeps[-1].changes == {"prediction_id": "p7", "created_at": 30.0}
+
+
+def test_the_create_of_a_prediction_is_told_by_what_it_sent() -> None:
+    """Of several that sent it the latest that was perhaps accepted; of an unknown input it may be any."""
+    shown = {"image": "a.png"}
+    mine = {"image": value_hash("a.png")}
+    absent, off = decided(Fate.ABSENT, 40.0, **mine), decided(Fate.WRITTEN_OFF, 20.0, **mine)
+    other, bare = decided(Fate.ABANDONED, 50.0, image="other"), decided(Fate.WRITTEN_OFF, 60.0)
+    assert decisions.create_of([bare, other, absent, off], shown) is off
+    assert decisions.create_of([bare, other, absent], shown) is absent
+    assert decisions.create_of([bare, other], shown) is None
+    assert decisions.create_of([absent, other, off], None) is other
+    assert decisions.create_of([], None) is None
 
 
 @pytest.mark.parametrize("state", [S.SAVED, S.SUCCEEDED, S.READY])

@@ -1,5 +1,6 @@
 """The service's words and codes, out of whatever shape an error has."""
 
+from time import process_time
 from typing import Any
 
 import pytest
@@ -78,3 +79,18 @@ def test_the_providers_code_counts_as_words() -> None:
 def test_what_came_in_place_of_an_output_is_bounded() -> None:
     """The raw answer is kept, and not without end."""
     assert len(no_output(["x" * 9000]).message) < LONGEST + 100
+
+
+@pytest.mark.parametrize("shape", ["://", "a", "x-amz-a", "?"])
+def test_long_words_are_cut_before_they_are_searched(shape: str) -> None:
+    """What is kept of words without end is their beginning, found at once."""
+    began = process_time()
+    words = words_in({"error": shape * (5_000_000 // len(shape))})
+    assert (0 < len(words) <= LONGEST, process_time() - began < 0.2) == (True, True)
+
+
+def test_half_a_password_is_none() -> None:
+    """Where words are cut in a host, which may be a user and a password, nothing of it stays."""
+    hidden = "https://a/x?" + "q" * (4 * LONGEST - 40)
+    words = words_in({"error": f"{hidden} https://me:s3cret{'t' * 90}@b/x"})
+    assert words == "https://a/x?*** https://"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batchup.core.signatures import FRESH_S, is_genuine, notified_id
 
-SECRET = "a-secret"  # noqa: S105 the tests' own
+SECRET = "a-secret"
 BODY = b'{"exec_id":"p-1","flow_id":null,"status":"succeeded","output":"https://x/y.png","error":""}'
 NOW = 1_790_000_000.0
 NAMES = ["x-webhook-signature", "x-signature", "x-hub-signature-256"]

@@ -55,12 +55,16 @@ def test_a_paid_output_is_never_bought_again() -> None:
 
 
 def test_ends_are_left_on_request_alone() -> None:
-    """A saved or failed item is ready again only when it is wanted, and a saved one's file may be lost."""
+    """A saved or failed item is ready again only when it is wanted; a file may be lost, and come back."""
     ends = {State.SAVED, State.FAILED}
     moves = {(state, move): to for (state, move), to in TRANSITIONS.items() if state in ends}
     assert {move for (_, move), to in moves.items() if to is State.READY} == {Move.RERUN}
     rest = {(state, move, to) for (state, move), to in moves.items() if to is not State.READY}
-    assert rest == {(State.SAVED, Move.SAVE, State.SAVED), (State.SAVED, Move.LOSE, State.FAILED)}
+    assert rest == {
+        (State.SAVED, Move.SAVE, State.SAVED),
+        (State.SAVED, Move.LOSE, State.FAILED),
+        (State.FAILED, Move.RECOVER, State.SAVED),
+    }
 
 
 def test_a_person_may_give_up_what_may_be_running() -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 from core.fake_service import FakeService
+from core.parts import untraced
 from core.world import World, items, judge
 
 from batchup.core.policy import Policy
@@ -63,22 +64,23 @@ def test_a_kill_at_every_step() -> None:
     """Killed at any step with an effect and started again, a job buys nothing twice and loses nothing."""
     hit, in_flight = set[State](), Counter[int]()
     faults = {"lost_accepted": 0.1, "fails": 0.2, "unsent": 0.1, "bad": 0.1, "poll_500": 0.1}
-    for seed in range(3):
-        happened = (0, 0)
-        for step in count(1):
-            service = FakeService(seed=seed, faults=faults)
-            manifest = items(10, is_local=lambda k: k % 2 == 0)
-            world = World(service, manifest, seed=seed, is_checked=False).run(steps=step)
-            before, happened = happened, (world.fact_count, len(service.arrivals))
-            if happened == before and not world.is_done:
-                continue  # only time has passed
-            hit |= set(world.disk.states())
-            in_flight[world.disk.states()[State.IN_FLIGHT]] += 1
-            later = world.kill(read_s=step % 3 * 20.0, is_checked=False).run()
-            judge(later, count=10)
-            assert later.board.tally.saved + later.board.tally.failed == 10
-            if world.is_done:
-                break
+    with untraced():  # a tracer makes it twice as long, and the other tests show it every line
+        for seed in range(3):
+            happened = (0, 0)
+            for step in count(1):
+                service = FakeService(seed=seed, faults=faults)
+                manifest = items(10, is_local=lambda k: k % 2 == 0)
+                world = World(service, manifest, seed=seed, is_checked=False).run(steps=step)
+                before, happened = happened, (world.fact_count, len(service.arrivals))
+                if happened == before and not world.is_done:
+                    continue  # only time has passed
+                hit |= set(world.disk.states())
+                in_flight[world.disk.states()[State.IN_FLIGHT]] += 1
+                later = world.kill(read_s=step % 3 * 20.0, is_checked=False).run()
+                judge(later, count=10)
+                assert later.board.tally.saved + later.board.tally.failed == 10
+                if world.is_done:
+                    break
     assert hit >= set(State) - {State.HELD}
     assert max(in_flight) >= 8
     print("kills by how many were in flight:", sorted(in_flight.items()))

@@ -2,7 +2,9 @@
 
 import os
 import socket
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from batchup.core.account import ModelCard
 from batchup.core.requests import AskModel
 from batchup.edge import account
 from batchup.edge.account import bundled, cache_path, is_fresh, keep, known_card, read_kept, simulated
+from batchup.edge.ledger import Ledger, ledger_path
 from batchup.job import Job
 
 URL = "https://service.example/v1"
@@ -95,7 +98,7 @@ def test_the_simulator_tells_its_own_prices() -> None:
 
 
 def test_a_model_is_asked_for_once_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was told today is not asked again, unless by a clock that is wrong, or of this machine."""
+    """What was told today is not asked again, but by a wrong clock, of this machine, or under a cap."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     now = time.time()
     there = job(tmp_path)
@@ -106,6 +109,10 @@ def test_a_model_is_asked_for_once_a_day(tmp_path: Path, monkeypatch: pytest.Mon
     assert not is_fresh(there, card, now - 10)
     assert not is_fresh(job(tmp_path, "http://127.0.0.1:9/v1"), card, now)
     assert not any(isinstance(request, AskModel) for request in account.look_ups_of(there).wanted)
+    capped = job(tmp_path)
+    capped = replace(capped, limits=replace(capped.limits, max_spend=1.0))
+    asked = account.look_ups_of(capped)
+    assert (asked.is_card_expected, asked.price_usd) == (True, CARD.price_usd)
 
 
 def test_a_description_is_kept_for_a_service_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,6 +147,24 @@ async def test_whatever_is_answered_is_a_line(
         told = await account.ask(job(tmp_path, server.url), "k", wants_card=True)
     assert (told.card, told.balance_usd, len(told.problems)) == (None, None, 2)
     assert any(words in line for line in told.problems), told
+
+
+@pytest.mark.anyio
+async def test_a_ledger_that_takes_nothing_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no permit can be had the service is not asked, and the command goes on without its answers."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with serving(answer("200 OK")) as server:
+        there = job(tmp_path, server.url)
+        path = ledger_path({"XDG_STATE_HOME": str(tmp_path)}, server.url, "k")
+        Ledger(path, now=0.0, hold_s=1.0).close()
+        with closing(sqlite3.connect(path)) as db:
+            db.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON leases BEGIN SELECT RAISE(ABORT, 'it is full'); END"
+            )
+        told = await account.ask(there, "k", wants_card=True)
+    (line,) = told.problems
+    assert "it is full" in line
+    assert server.requests == []
 
 
 @pytest.mark.anyio

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from batchup.core.calendar import Calendar
-from batchup.core.items import Failure, Item
+from batchup.core.items import Failure, Item, SavedFile
 from batchup.core.messages import Keep
 from batchup.core.states import Fate, State
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.results import outcomes
-from batchup.edge.schema import SEALED
+from batchup.edge.schema import SEALED, SEALED_FILE
+from batchup.edge.verify import flaws
 from batchup.errors import DataProblem
 
 S = State
@@ -36,6 +37,17 @@ GARBLED: dict[str, Any] = {
     "cost_usd": 0.01,
     "predict_time_s": 1.0,
     "failure": '{"kind":"a","message":"b"}',
+}
+
+GARBLED_FILE: dict[str, Any] = {
+    "item": 9,
+    "position": 1,
+    "path": "images/b.png",
+    "bytes": 11,
+    "sha256": b"\x02" * 32,
+    "width": 5,
+    "height": 5,
+    "url": "https://cdn.example/b.png",
 }
 
 
@@ -84,6 +96,40 @@ def test_a_garbled_row_is_told_wherever_it_is_read(tmp_path: Path, column: str) 
         problems = read_all(checkpoint)
     assert len(problems) == 3
     assert all("row of" in problem.message and problem.exit_code == 65 for problem in problems)
+
+
+def saved(checkpoint: Checkpoint) -> None:
+    """Keep an item as saved, with one file."""
+    file = SavedFile("images/a.png", 10, "01" * 32, 4, 3, "https://cdn.example/a.png")
+    checkpoint.keep([submit(item()), Keep(item(), S.SUBMITTING, S.IN_FLIGHT, {"prediction_id": "p"})])
+    checkpoint.keep([Keep(item(), S.IN_FLIGHT, S.SUCCEEDED, {"urls": (file.url,)})])
+    checkpoint.keep([Keep(item(), S.SUCCEEDED, S.SAVED, {"files": (file,), "saved_at": 1.0})])
+
+
+def test_every_column_of_a_file_is_tried() -> None:
+    """The columns of a file under the seal, and those that are garbled here, are the same."""
+    assert set(SEALED_FILE) == set(GARBLED_FILE)
+
+
+@pytest.mark.parametrize("column", [*SEALED_FILE, None])
+def test_a_garbled_file_is_told_wherever_it_is_read(tmp_path: Path, column: str | None) -> None:
+    """What is known of a saved file is under a seal too, and a saved item has one at least."""
+    with opened(tmp_path) as checkpoint:
+        saved(checkpoint)
+        assert [flaw.problem for flaw in flaws(checkpoint, tmp_path, lambda: None)] == ["missing"]
+        assert [len(outcome.files) for outcome in outcomes(checkpoint)] == [1]
+        if column is None:
+            checkpoint.db.execute("DELETE FROM files")
+        else:
+            change = f"UPDATE files SET {column} = ?"  # noqa: S608 a name of ours
+            checkpoint.db.execute(change, (GARBLED_FILE[column],))
+        for read in (
+            lambda: list(outcomes(checkpoint)),
+            lambda: list(flaws(checkpoint, tmp_path, lambda: None)),
+            lambda: checkpoint.files_of("a"),
+        ):
+            with pytest.raises(DataProblem, match="row of 'a' is garbled"):
+                read()
 
 
 def test_a_text_that_is_none_is_damage(tmp_path: Path) -> None:
@@ -168,3 +214,39 @@ def test_an_empty_file_is_a_new_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.db").touch()
     with opened(tmp_path) as checkpoint:
         assert checkpoint.unsettled() == []
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_empty_file_beside_a_log_is_damage(tmp_path: Path, *, is_there: bool) -> None:
+    """A checkpoint that was emptied or lost beside its log is not new: refused, and the log stays."""
+    path, log = tmp_path / "checkpoint.db", tmp_path / "checkpoint.db-wal"
+    with opened(tmp_path) as checkpoint:
+        checkpoint.keep([submit(item())])
+        kept = log.read_bytes()
+    path.unlink()
+    if is_there:
+        path.touch()
+    log.write_bytes(kept)
+    with pytest.raises(DataProblem, match="damaged: it is empty") as caught:
+        opened(tmp_path)
+    assert (caught.value.exit_code, path.exists(), log.read_bytes()) == (65, is_there, kept)
+    log.write_bytes(b"")
+    path.touch()
+    with opened(tmp_path) as checkpoint:
+        assert checkpoint.unsettled() == []
+
+
+@pytest.mark.parametrize("content", ["none", "empty", "without items"])
+def test_what_lies_beside_tells_an_emptied_checkpoint(tmp_path: Path, content: str) -> None:
+    """Where results are and no items, the opening refuses, and writes nothing into the file."""
+    path = tmp_path / "checkpoint.db"
+    if content == "without items":
+        with opened(tmp_path):
+            pass
+    elif content == "empty":
+        path.touch()
+    before = path.read_bytes() if path.exists() else None
+    (tmp_path / "results.jsonl").write_text("{}\n")
+    with pytest.raises(DataProblem, match="all would be bought again"):
+        opened(tmp_path)
+    assert (path.read_bytes() if path.exists() else None) == before

@@ -100,6 +100,47 @@ async def test_what_no_repeating_helps_against_is_named(
     assert len(server.requests) == (TRIES if problem is Unavailable else 1)
 
 
+async def test_the_service_waits_in_real_seconds(tmp_path: Path) -> None:
+    """What the service asks for is waited as it is, however fast the job's own time runs."""
+    with serving(then(answer("429 Too Many", b"{}", "Retry-After: 1"), answer("200 OK", RUNNING))) as server:
+        job = job_at(tmp_path, server.url)
+        (job.output.dir / "checkpoint.db").touch()
+        with at_rest(job, "test") as checkpoint:
+            async with open_desk(job, checkpoint) as desk:
+                desk.clock._speed = 1000.0
+                began_at = time.monotonic()
+                await desk.ask(Inspect("p1"))
+                assert time.monotonic() - began_at >= 1.0
+
+
+@pytest.mark.parametrize(("key", "count"), [("new", 2), ("wrong", 2), ("old", 1), ("", 1)])
+async def test_a_refused_key_is_read_once_more(tmp_path: Path, key: str, count: int) -> None:
+    """Another key at its source is tried once; the same one, or none, is refused for good."""
+
+    def behave(connection: socket.socket, request: bytes) -> bool:
+        (tmp_path / "key").write_text(key)
+        status = "200 OK" if b"Bearer new" in request or b": new" in request else "401 No"
+        return answer(status, RUNNING)(connection, request)
+
+    with serving(behave) as server:
+        path = job_at(tmp_path, server.url).path
+        assert path is not None
+        text = path.read_text().replace("env:A_KEY", f"file:{tmp_path / 'key'}").replace('"5s"', '"200ms"')
+        path.write_text(text)
+        (tmp_path / "key").write_text("old")
+        job = Job.load(path)
+        (job.output.dir / "checkpoint.db").touch()
+        with at_rest(job, "test") as checkpoint:
+            async with open_desk(job, checkpoint) as desk:
+                if key == "new":
+                    assert isinstance(await desk.ask(Inspect("p1")), Seen)
+                else:
+                    with pytest.raises(KeyRefused):
+                        await desk.ask(Inspect("p1"))
+    assert len(server.requests) == count
+    assert len(list((tmp_path / "state" / "batchup").glob("ledger-*.db"))) == count
+
+
 async def test_what_is_not_there_is_an_answer(tmp_path: Path) -> None:
     """A 404 is returned as what it is."""
     with serving(answer("404 No")) as server:
@@ -124,6 +165,20 @@ async def test_requests_keep_to_the_rate(tmp_path: Path) -> None:
                     await desk.ask(Inspect("p1"))
                 assert anyio.current_time() - began_at >= 1.0
                 assert desk.gate.worst_window <= 6
+
+
+async def test_a_folder_from_another_host_waits(tmp_path: Path) -> None:
+    """Right after a move all leases are held for a while, as the service counts what was sent over there."""
+    with serving(answer("200 OK", RUNNING)) as server:
+        job = job_at(tmp_path, server.url)
+        (job.output.dir / "checkpoint.db").touch()
+        with at_rest(job, "test") as checkpoint:
+            async with open_desk(job, checkpoint) as desk:
+                assert desk.gate.free(desk.clock.monotonic()) == 6
+            facts = [("host", "elsewhere"), ("last_request_at", time.time())]
+            checkpoint.db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts)
+            async with open_desk(job, checkpoint) as desk:
+                assert desk.gate.free(desk.clock.monotonic()) == 0
 
 
 async def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:

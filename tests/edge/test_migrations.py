@@ -16,6 +16,7 @@ from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.results import outcomes
 from batchup.edge.schema import APPLICATION_ID, VERSION
+from batchup.errors import DataProblem
 
 SCHEMA_1 = """
 CREATE TABLE defaults (n INTEGER PRIMARY KEY, input TEXT NOT NULL UNIQUE);
@@ -65,6 +66,7 @@ INSERT INTO items VALUES (2, 'left', 0, zeroblob(32), 'in_doubt', 1, 1, '{"image
 INSERT INTO files VALUES (1, 0, 'images/done.png', 10, zeroblob(32), 4, 3, 'https://cdn.example/a.png');
 INSERT INTO attempts VALUES (1, 1, 'p1', 90.0, 95.0, 0.0, '{"kind":"prediction_failed","message":"no"}');
 INSERT INTO uploads VALUES (zeroblob(32), 'https://up.example/1', 1e12);
+INSERT INTO uploads VALUES (zeroblob(31), 'https://up.example/2?X-Amz-Signature=shown', 1e12);
 INSERT INTO facts VALUES ('model', 'each-upscaler');
 """
 KILLED = """
@@ -185,3 +187,19 @@ def test_a_migrated_item_goes_on(tmp_path: Path) -> None:
         checkpoint.keep([Keep(item, State.IN_DOUBT, State.IN_FLIGHT, {"prediction_id": "p9"})])
         assert checkpoint.remembered(["left"])["left"].state is State.IN_FLIGHT
         assert checkpoint.known_predictions(["p9"]) == {"p9"}
+
+
+def test_uploads_at_signed_addresses_are_dropped(tmp_path: Path) -> None:
+    """An address that opens something by itself is in the new version no more, in no byte of its file."""
+    path = version_1(tmp_path / "checkpoint.db")
+    with opened(path) as checkpoint:
+        assert list(checkpoint.db.execute("SELECT url FROM uploads")) == [("https://up.example/1",)]
+    assert b"X-Amz-Signature" not in path.read_bytes()
+
+
+def test_a_migrated_file_is_sealed(tmp_path: Path) -> None:
+    """What the old version knew of a saved file is under a seal in the new one."""
+    with opened(version_1(tmp_path / "checkpoint.db")) as checkpoint:
+        checkpoint.db.execute("UPDATE files SET path = 'images/other.png'")
+        with pytest.raises(DataProblem, match="garbled"):
+            list(outcomes(checkpoint))

@@ -547,6 +547,36 @@ def test_frames_count_against_the_bound(tmp_path: Path) -> None:
     assert caught.value.kind == "too_large"
 
 
+@pytest.mark.parametrize(
+    ("head", "size"),
+    [
+        ("5650384c0e0000002ffebfff0f071011fd0f4444ff03", "16383 x 16383"),  # VP8L, black throughout
+        ("56503858 0a000000 00000000 fe3f00 fe3f00", "16383 x 16383"),
+        ("56503858 0a000000 00000000 ffff00 000000", "65536 x 1"),
+        ("56503820 0a000000 300100 9d012a ff3f ff3f", "16383 x 16383"),
+    ],
+)
+async def test_a_webp_is_measured_before_it_is_opened(
+    tmp_path: Path, host: Host, head: str, size: str
+) -> None:
+    """One too large for its decoder is told as too large by what its head says, and not tried again."""
+    body = bytes.fromhex(head)
+    content = b"RIFF" + (len(body) + 4).to_bytes(4, "little") + b"WEBP" + body
+    found = (await problem(tmp_path, host.url("/x", content))).failure
+    assert (found.kind, found.retryable, f"{size} pixels" in found.message) == ("too_large", False, True)
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_a_webp_tells_its_size_in_each_of_its_forms(tmp_path: Path, *, lossless: bool) -> None:
+    """The size in the head is the picture's own, to the pixel."""
+    path = tmp_path / "x.webp"
+    for exif in (b"", b"Exif\0\0" + bytes(8)):  # the second is in the extended form
+        Image.new("RGB", (30, 20), "red").save(path, lossless=lossless, exif=exif)
+        assert check_picture(path, max_pixels=600).width == 30
+        with pytest.raises(BadPicture, match="30 x 20"):
+            check_picture(path, max_pixels=599)
+
+
 def test_a_large_picture_within_the_bound_is_fine(tmp_path: Path) -> None:
     """The bound is ours alone: above Pillow's own one nothing warns as long as it is below ours."""
     path = tmp_path / "x.png"

@@ -33,8 +33,9 @@ from batchup.edge.pool import Pool, Tools
 from batchup.edge.put import Uploader
 from batchup.edge.sharing import Sharing
 from batchup.edge.slots import Slots
+from batchup.edge.space import SpaceWatch, free_bytes
 from batchup.errors import DiskProblem, InternalProblem
-from batchup.job import Limits
+from batchup.job import Job, Limits
 from batchup.settings.units import Rate
 
 pytestmark = pytest.mark.anyio
@@ -70,7 +71,9 @@ class Buggy(Outputs):
         self.bugs: frozenset[str] = frozenset()
         self.may_save = anyio.Event()
 
-    async def save(self, item_id: str, urls: Sequence[str], *, is_twin: bool) -> tuple[SavedFile, ...]:
+    async def save(
+        self, item_id: str, urls: Sequence[str], *, is_twin: bool, expected: Sequence[str] | None = None
+    ) -> tuple[SavedFile, ...]:
         """Save nothing, or meet the bug."""
         if item_id in self.bugs:
             raise ZeroDivisionError(item_id)
@@ -412,3 +415,13 @@ async def test_a_broken_ledger_ends_the_run_in_order(tmp_path: Path) -> None:
 
         await it.pool.run([], read)
     assert isinstance(it.pool.error, DiskProblem)
+
+
+async def test_the_disk_is_looked_at_before_every_create(tmp_path: Path) -> None:
+    """However soon one create follows another, each is held against the room that is left then."""
+    text = 'manifest = "rows.jsonl"\nmodel = "each-upscaler"\nservice.url = "simulator"'
+    async with bench(tmp_path) as desk:
+        watch = SpaceWatch(desk.pool, Job.from_toml(text, base=tmp_path), 1000.0)  # bytes of an image
+        assert watch.look() is None
+        desk.pool.batch.board.running_count = 1 + (free_bytes(tmp_path) or 0) // 1000
+        assert "nearly full" in str(watch.look())

@@ -86,6 +86,12 @@ class Fabric(asyncio.BaseEventLoop):
         """Do something for nobody, later: what is under way arrives although its sender be dead."""
         return self.call_later(delay_s, what, *args, context=self._nobody)
 
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
+        """Let what is given to other threads be done on the loop too: a fork has none of them."""
+        future = self.create_future()
+        self.call_later(THREAD_S, _do, copy_context(), func, args, future)
+        return future
+
     # ------------------------------------------------------------ what a kernel would do
 
     async def sock_connect(self, sock: socket, address: Any) -> None:
@@ -190,24 +196,25 @@ class _Inline:
 
     def put_nowait(self, work: tuple[Context, Callable[..., Any], tuple[Any, ...], Any, Any]) -> None:
         """Take up some work."""
-        self._loop.call_later(THREAD_S, self._do, *work)
+        self._loop.call_later(THREAD_S, _do, *work)
 
-    def _do(
-        self,
-        context: Context,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        future: asyncio.Future[Any],
-        _: Any,
-    ) -> None:
-        try:
-            result = context.run(function, *args)
-        except BaseException as error:  # noqa: BLE001 it is whoever waits that it is for
-            if not future.cancelled():
-                future.set_exception(error)
-        else:
-            if not future.cancelled():
-                future.set_result(result)
+
+def _do(
+    context: Context,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    future: asyncio.Future[Any],
+    _: Any = None,
+) -> None:
+    """Do what a thread was to do, and tell whoever waits."""
+    try:
+        result = context.run(function, *args)
+    except BaseException as error:  # noqa: BLE001 it is whoever waits that it is for
+        if not future.cancelled():
+            future.set_exception(error)
+    else:
+        if not future.cancelled():
+            future.set_result(result)
 
 
 @dataclass(eq=False)

@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,8 @@ class Fork(Generic[T]):
     """A copy of this process as it is now; `is_copy` tells in which of the two one is."""
 
     def __init__(self, longest_s: int = LONGEST_S) -> None:
+        if threading.active_count() > 1:
+            raise RuntimeError(f"a fork would have none of these: {threading.enumerate()}")
         self._read, self._write = os.pipe()
         gc.freeze()
         self._pid = os.fork()

@@ -19,7 +19,7 @@ OUTPUT = "outSIGNEDout0123456789abcdef"
 MOVED = "movedSIGNEDmoved0123456789abcdef"
 PUT = "putSIGNEDput0123456789abcdef"
 PUBLIC = "publicSIGNEDpublic0123456789abcdef"
-PASSWORD = "pwSIGNEDpw0123456789"  # noqa: S105 - it opens nothing
+PASSWORD = "pwSIGNEDpw0123456789"
 
 
 def picture() -> bytes:

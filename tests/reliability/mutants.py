@@ -161,14 +161,14 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     ),
     _of("P2")(
         "somebody else's prediction is taken",
-        "core/reactions/doubts.py",
+        "core/fingerprint.py",
         "    return True if sent.keys() <= shown.keys() else None\n",
         "    return True\n",
         _DOUBTS + "test_a_key_that_is_not_shown_leaves_it_open",
     ),
     _of("P2")(
         "another input is taken for ours",
-        "core/reactions/doubts.py",
+        "core/fingerprint.py",
         "value_hash(shown[key]) != hashed",
         "False",
         _DOUBTS + "test_somebody_elses_prediction_is_left_alone",
@@ -463,8 +463,8 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     _of(BOMBS)(
         "any number of pixels",
         "edge/pictures.py",
-        "        if decoded > max_pixels:\n",
-        "        if decoded < 0:\n",
+        "    if earlier + width * height > max_pixels:\n",
+        "    if earlier + width * height < 0:\n",
         _OUTPUTS + "test_too_many_pixels_are_not_decoded",
     ),
     _of(BOMBS)(

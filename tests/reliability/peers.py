@@ -29,7 +29,7 @@ input = {{ scale_factor = 2 }}
 [limits]
 rate = "unlimited"
 [polling]
-expected = "800ms"
+expected = "2s"
 [output]
 dir = "out"
 [service]
@@ -97,7 +97,7 @@ def measure(peer: Peer, folder: Path, kills: int) -> Cost:
     """Kill a peer so many times with ten in flight, let it run to its end, and ask the service."""
     host = Host()
     settings = SimulatorSettings(
-        durations="lognormal:24s:0.2", speed=30, concurrency=SLOTS, rate_count=None, seed=5
+        durations="lognormal:60s:0.2", speed=30, concurrency=SLOTS, rate_count=None, seed=5
     )
     try:
         with host.serving(settings) as service:

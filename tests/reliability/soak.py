@@ -5,8 +5,11 @@ import gc
 import io
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 from PIL import Image
 from reliability.whole import AtStep, Outcome, Plan, Scene, nobody
@@ -60,12 +63,19 @@ class Soak(Scene):
         saved = self.service.book.statuses(self.service.clock.now()).get("success", 0)
         self.marks.append(Mark(saved, self.loop.time(), used.user + used.system, resident))
 
-    def quarter(self, number: int) -> tuple[float, float]:
-        """Return a quarter's items a virtual minute and processor milliseconds an item."""
-        nights = NIGHTS // QUARTERS
-        first, last = self.marks[number * nights], self.marks[(number + 1) * nights]
-        items = last.saved - first.saved
-        return 60 * items / (last.at_s - first.at_s), 1000 * (last.cpu_s - first.cpu_s) / items
+    def speeds(self) -> list[float]:
+        """Return each night's items a virtual minute."""
+        return [60 * (b.saved - a.saved) / (b.at_s - a.at_s) for a, b in pairwise(self.marks)]
+
+    def costs_ms(self) -> list[float]:
+        """Return each night's processor milliseconds an item."""
+        return [1000 * (b.cpu_s - a.cpu_s) / (b.saved - a.saved) for a, b in pairwise(self.marks)]
+
+
+def quarters(nights: Sequence[float]) -> list[float]:
+    """Return the median night of each quarter: one bad night is bad luck, four are a drift."""
+    length = NIGHTS // QUARTERS
+    return [median(nights[k : k + length]) for k in range(0, NIGHTS, length)]
 
 
 def _picture(number: int) -> str:

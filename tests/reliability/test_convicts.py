@@ -16,7 +16,7 @@ from batchup.edge.ledger import Ledger
 from batchup.edge.schema import SEAL
 
 FAMILY = "programs broken on purpose, killed by the same sweep"
-PASS = "each is convicted of what it does"  # noqa: S105 what must hold is no password
+PASS = "each is convicted of what it does"
 SECONDS = 40
 pytestmark = pytest.mark.reliability
 

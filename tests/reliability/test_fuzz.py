@@ -27,7 +27,7 @@ from batchup.errors import DataProblem
 from batchup.job import Job
 
 FAMILY = "fuzz: manifests, Retry-After, ids as file names"
-PASS = "no traceback, the right line number, names contained and distinct"  # noqa: S105 - what must hold
+PASS = "no traceback, the right line number, names contained and distinct"
 SECONDS = 15
 pytestmark = pytest.mark.reliability
 

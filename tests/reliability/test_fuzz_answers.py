@@ -15,9 +15,13 @@ from reliability.garbage import depth_of, spoilt, strictly
 from batchup.core.calendar import Calendar
 from batchup.core.fingerprint import value_hash
 from batchup.core.requests import (
+    AskBalance,
+    AskModel,
+    BalanceTold,
     Create,
     Inspect,
     ListPage,
+    ModelTold,
     Poll,
     Presign,
     Problem,
@@ -28,7 +32,7 @@ from batchup.core.states import State
 from batchup.core.wire import Response, Silence, read, service_offset_s
 
 FAMILY = "fuzz: the service's answers"
-PASS = "nothing raises, no create believed absent or present wrongly"  # noqa: S105 - what must hold
+PASS = "nothing raises, no create believed absent or present wrongly"
 SECONDS = 40
 pytestmark = pytest.mark.reliability
 
@@ -60,7 +64,13 @@ GOOD: dict[type[Request], list[Any]] = {
             "required_headers": {"Content-Type": "image/png", "x-amz-acl": "private"},
         }
     ],
+    AskModel: [
+        {"slug": "m", "cost": {"type": "fixed", "unit": "execution", "amount": 0.05}, "request_schema": {}},
+        [{"slug": "m", "cost": {"type": "usage_based", "unit": "second", "amount": 0.0002, "max": 0.3}}],
+    ],
+    AskBalance: [{"balance_usd": 25.5}, {"data": {"balance": {"amount": "3.20"}}}, {"balance": -1}],
 }
+HUGE = ("1" + "0" * 400, "-1" + "0" * 4200, '"1e999"', "NaN", "1e400", "12345678901234567890")
 
 
 def page(*ids: str) -> dict[str, Any]:
@@ -180,6 +190,27 @@ def test_answers_to_presigns(column: Column, record: Record) -> None:
             assert found["presigned_url"], body[:300]
             assert found["public_url"], body[:300]
     record(answers=count)
+
+
+def test_answers_to_look_ups(column: Column, record: Record) -> None:
+    """A price is above nothing and a balance is an amount that can be reckoned with, or neither is told."""
+    rng, count = Random("look-ups"), 1500 * COUNT[column]
+    told = 0
+    for _ in range(count):
+        request = rng.choice((AskModel("m"), AskBalance()))
+        body = spell(rng.choice(GOOD[type(request)]))
+        if rng.random() < 0.5:
+            body = re.sub(rb"-?[0-9][0-9.]*", rng.choice(HUGE).encode(), body, count=1)
+        answer = read(request, answer_of(spoilt(rng, body)), EPOCH)
+        assert isinstance(answer, ModelTold | BalanceTold), body[:300]
+        if isinstance(answer, BalanceTold):
+            told += answer.usd is not None
+            assert answer.usd is None or abs(answer.usd) < 1e12, body[:300]
+        elif answer.card is not None:
+            told += 1
+            assert answer.card.price_usd is None or 0 < answer.card.price_usd < 1e9, body[:300]
+    record(answers=count, look_ups_told=told)
+    assert count * 0.1 < told < count * 0.9
 
 
 def test_surveys(column: Column, record: Record) -> None:
@@ -309,11 +340,12 @@ def test_a_stranger_is_never_believed_ours(column: Column, record: Record) -> No
 
 TEXT = st.text() | st.sampled_from(["success", "error", "https://x/y.png", "p0", "..", "", "429"])
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | TEXT,
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.text(max_size=3) | st.sampled_from(["status", "output", "metrics", "cost", "id", "input"]),
+            st.text(max_size=3)
+            | st.sampled_from(["status", "output", "metrics", "cost", "id", "input", "balance"]),
             inner,
             max_size=5,
         )
@@ -331,6 +363,8 @@ REQUESTS = (
     Presign("ab", "image/png"),
     ListPage(0, EPOCH, EPOCH + 1),
     Survey(EPOCH, EPOCH + 1),
+    AskModel("m"),
+    AskBalance(),
 )
 
 

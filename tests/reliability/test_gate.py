@@ -11,7 +11,7 @@ from batchup.edge.limits import hold_s
 from batchup.settings.units import Rate
 
 FAMILY = "floods of requests through the gate: any latency, two runs, kills, reboots"
-PASS = "no window over the limit, permits used"  # noqa: S105 - what must hold
+PASS = "no window over the limit, permits used"
 SECONDS = 70
 pytestmark = pytest.mark.reliability
 

@@ -18,7 +18,7 @@ from reliability.conftest import Column, Record
 from batchup.edge.pictures import BadPicture, check_picture
 
 FAMILY = "images: truncations, bit rot, bombs"
-PASS = "0 truncated accepted, memory bounded"  # noqa: S105 - what must hold
+PASS = "0 truncated accepted, memory bounded"
 SECONDS = 8
 pytestmark = pytest.mark.reliability
 

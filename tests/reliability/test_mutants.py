@@ -20,7 +20,7 @@ from reliability.conftest import Record
 from reliability.mutants import LIBRARIES, MUTANTS, PROMISES, Mutant
 
 FAMILY = "guards removed one by one"
-PASS = "each is caught by a named test"  # noqa: S105 - what must hold
+PASS = "each is caught by a named test"
 SECONDS = 100
 pytestmark = pytest.mark.reliability
 

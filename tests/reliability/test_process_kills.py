@@ -19,7 +19,7 @@ from PIL import Image
 from reliability.conftest import Record
 
 FAMILY = "a real process killed at seeded moments"
-PASS = "0 twice, 0 lost, the limits held, every state hit"  # noqa: S105 - what must hold
+PASS = "0 twice, 0 lost, the limits held, every state hit"
 SECONDS = 60
 pytestmark = pytest.mark.reliability
 

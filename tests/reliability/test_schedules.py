@@ -12,7 +12,7 @@ from reliability.forks import ForkDied, apart, in_memory
 from reliability.whole import FAULTS, AtStep, Plan, Scene, Verdict
 
 FAMILY = "schedules of 1 to 12 kills"
-PASS = "0 twice, 0 lost, window ≤ 60, in flight ≤ 10"  # noqa: S105 what must hold is no password
+PASS = "0 twice, 0 lost, window ≤ 60, in flight ≤ 10"
 SECONDS = 170
 pytestmark = pytest.mark.reliability
 

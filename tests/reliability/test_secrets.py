@@ -22,7 +22,7 @@ from reliability.conftest import Record
 from reliability.leaky import INPUT, KEY, MOVED, OUTPUT, PASSWORD, PUBLIC, PUT, Leaky, leaking
 
 FAMILY = "secrets: errors, redirects, logs, tracebacks, forged webhooks"
-PASS = "0 secrets in any byte written"  # noqa: S105 - what must hold
+PASS = "0 secrets in any byte written"
 SECONDS = 60
 pytestmark = pytest.mark.reliability
 

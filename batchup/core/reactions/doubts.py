@@ -8,7 +8,7 @@ settled, and only when two listings some time apart agree.
 from collections.abc import Mapping
 
 from batchup.core.board import Board
-from batchup.core.fingerprint import value_hash
+from batchup.core.fingerprint import is_ours
 from batchup.core.items import Failure, Json
 from batchup.core.listing import Listing, Window
 from batchup.core.messages import Command, Keep, Note
@@ -25,6 +25,7 @@ from batchup.core.work import Work
 FIRST_LOOK_S = 2.0
 EMPTY_LISTINGS = 2
 LIST_TRIES = 5
+_PAGES = ""  # stands for the list itself among the candidates
 _NOT_THE_LISTS = (Verdict.THROTTLED, Verdict.KEY_REFUSED)  # everybody's trouble: no failure of the list
 LOOK_BACK_S = 7 * 86400.0  # real seconds; what the list does not show of longer ago means nothing
 
@@ -91,7 +92,7 @@ def on_list_answer(
     if isinstance(answer, Problem):
         return _on_list_problem(board, answer, now)
     board.brakes.worked()
-    listing.failure_count = 0
+    listing.failure_count = listing.fault_count[_PAGES] = 0
     for id_, _, at in answer.rows:
         is_in_window = at is None or request.created_from <= at <= request.created_to
         is_new = id_ not in known and id_ not in listing.foreign and id_ not in listing.met
@@ -136,11 +137,27 @@ def on_inspect_answer(board: Board, request: Inspect, answer: Seen | Problem, no
         board.brakes.worked()
         commands = _compare(board, answer, now)
     else:
-        commands = weigh(board, answer, now) + _on_unseen(board, request.prediction_id, answer, now)
+        is_outage = _blame(board, request.prediction_id, answer)
+        commands = weigh(board, answer, now)
+        commands += _on_unseen(board, request.prediction_id, answer, now, is_outage=is_outage)
     return commands + _finish_walk(board, now)
 
 
-def _on_unseen(board: Board, prediction_id: str, problem: Problem, now: float) -> list[Command]:
+def _blame(board: Board, what: str, problem: Problem) -> bool:
+    """Count a failure against the list, or a candidate; an outage is nobody's fault.
+
+    Tell whether it may be one: no answer came, and nothing has worked since the failure before this one.
+    """
+    if problem.verdict in _NOT_THE_LISTS:
+        return False
+    is_outage = problem.failure.kind == "no_answer" and board.brakes.failing_since is not None
+    board.listing.fault_count[what] += not is_outage
+    return is_outage
+
+
+def _on_unseen(
+    board: Board, prediction_id: str, problem: Problem, now: float, *, is_outage: bool
+) -> list[Command]:
     """A candidate could not be inspected: later, in another walk, or it stays unknown whose it is."""
     listing = board.listing
     if problem.verdict is Verdict.GONE:
@@ -153,8 +170,10 @@ def _on_unseen(board: Board, prediction_id: str, problem: Problem, now: float) -
         listing.trouble_count[prediction_id] += 1
     wait_s = _wait_s(board, problem, listing.trouble_count[prediction_id], now)
     listing.not_before = max(listing.not_before, now + wait_s)
-    if listing.trouble_count[prediction_id] < LIST_TRIES:
+    if listing.fault_count[prediction_id] < LIST_TRIES:
         listing.candidates.append(prediction_id)
+        if is_outage and not listing.is_page_open:
+            board.listing = listing.anew()  # by its first page: whether the service is there at all
         return []
     _set_aside(board, prediction_id, {})
     words = f"prediction {prediction_id} may be this item's, and cannot be read: {problem.failure.message}"
@@ -168,16 +187,6 @@ def _wait_s(board: Board, problem: Problem, failure_count: int, now: float) -> f
     if problem.verdict is Verdict.THROTTLED:
         return board.budget.take(COST_THROTTLE, now)
     return board.budget.retry_s(failure_count, now, board.rng)
-
-
-def is_ours(sent: Mapping[str, str], shown: Mapping[str, Json]) -> bool | None:
-    """Tell whether a prediction's input is the one that was sent: every key, by its hash.
-
-    None where nobody can tell: what is shown is the same, and something that was sent is not shown.
-    """
-    if any(key in shown and value_hash(shown[key]) != hashed for key, hashed in sent.items()):
-        return False
-    return True if sent.keys() <= shown.keys() else None
 
 
 def _compare(board: Board, seen: Seen, now: float) -> list[Command]:
@@ -215,6 +224,7 @@ def _adopt(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
 
 def _on_list_problem(board: Board, problem: Problem, now: float) -> list[Command]:
     listing = board.listing
+    _blame(board, _PAGES, problem)
     commands = weigh(board, problem, now)
     if listing.offset == 0 and not listing.is_split:
         listing.started_at = listing.window = None  # nothing was read yet: the walk begins anew
@@ -223,7 +233,7 @@ def _on_list_problem(board: Board, problem: Problem, now: float) -> list[Command
     listing.not_before = max(listing.not_before, now + wait_s)
     if problem.verdict in _NOT_THE_LISTS:
         return commands
-    if problem.verdict is not Verdict.GONE and listing.failure_count < LIST_TRIES:
+    if problem.verdict is not Verdict.GONE and listing.fault_count[_PAGES] < LIST_TRIES:
         return commands
     board.listing = Listing(open_count=listing.open_count, not_before=listing.not_before)
     words = f"the service's list cannot be read: {problem.failure.message}"
@@ -236,10 +246,7 @@ def _finish_walk(board: Board, now: float) -> list[Command]:
     if not listing.is_read or listing.candidates or listing.open_count or listing.started_at is None:
         return []
     started_at = listing.started_at
-    board.listing = Listing()
-    if board.doubtful:
-        board.listing.foreign, board.listing.gone_at = listing.foreign, listing.gone_at
-        board.listing.trouble_count = listing.trouble_count
+    board.listing = listing.anew() if board.doubtful else Listing()
     commands: list[Command] = []
     for work in board.doubts():
         if work.item.id not in listing.sought:

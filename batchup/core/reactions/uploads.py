@@ -57,7 +57,7 @@ def on_upload_failed(board: Board, event: UploadFailed, now: float) -> list[Comm
     upload = board.uploads[event.sha256]
     if not event.failure.retryable:
         return _give_up(board, upload, event.failure, now)
-    if board.brakes.upload_failed(now):
+    if board.brakes.upload_failed(event.sha256, now):
         remedy = "Nothing is lost; run the same command again later."
         words = f"no file has reached the service's store for long: {event.failure.message}"
         _want(board, upload)

@@ -15,6 +15,10 @@ from batchup.errors import DataProblem
 from batchup.settings.nearest import did_you_mean
 from batchup.settings.scalars import plain_value
 
+# Its 128 KiB would refuse a long cell in words about quotes. The csv module has one bound for the process and
+# none for a reader; a larger one breaks nobody, as rows are bounded here.
+csv.field_size_limit(max(MAX_ROW_BYTES, csv.field_size_limit()))
+
 
 class _TooLong(Exception):
     """The lines of one row together are longer than the bound."""

@@ -1,0 +1,30 @@
+"""What a run leaves beside its checkpoint: by that an emptied checkpoint is told from a new one."""
+
+from pathlib import Path
+from typing import Final
+
+from batchup.edge.runlog import NAME as LOG
+from batchup.errors import DataProblem
+
+RESULTS: Final = "results.jsonl"
+
+
+def refuse_if_emptied(folder: Path) -> None:
+    """Raise DataProblem where the files beside a checkpoint without items tell of some."""
+    trace = _trace_of_items(folder)
+    if trace is not None:
+        raise DataProblem(
+            f"{trace} tells of items and the checkpoint beside it is empty: all would be bought again.",
+            remedy="Put checkpoint.db back, or remove the folder to start over.",
+        )
+
+
+def _trace_of_items(folder: Path) -> Path | None:
+    """Return a file of a run that had bought something, or None: `results.jsonl`, else the log."""
+    results, log = folder / RESULTS, folder / LOG
+    if results.exists() and results.stat().st_size:
+        return results
+    if not log.is_file():  # nor a device, which may have no end
+        return None
+    with log.open("rb") as lines:
+        return log if any(b'"event":"created"' in line for line in lines) else None
