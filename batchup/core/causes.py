@@ -102,6 +102,10 @@ _PLAIN: Final = {
         "cancelled at the service",
         "Somebody cancelled them; run with --rerun-failed to make them.",
     ),
+    "changed": (
+        "the output is not what it was",
+        "Run `batchup verify --fix`: it asks the service for it again.",
+    ),
     "connect": ("the output's host cannot be reached", AGAIN),
     "disk": ("the disk did not take it", "Make room, then run the same command again."),
     "encoded": ("the output came compressed", AGAIN),

@@ -2,12 +2,14 @@
 
 import asyncio
 import selectors
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from core.parts import untraced
+from reliability.conftest import Record
 from simulator.bench import bench
 
 from batchup.core.verdicts import Kind
@@ -16,6 +18,18 @@ from batchup.edge.client import Client
 from batchup.edge.ledger import Ledger
 from batchup.edge.limits import Gate, Lease, hold_s
 from batchup.settings.units import Rate
+
+FAMILY = "20,000 requests through the real gate and client"
+PASS = "no window over the limit"
+SECONDS = 25
+pytestmark = pytest.mark.reliability
+
+
+@pytest.fixture(autouse=True)
+def _counted(record: Record) -> Iterator[None]:
+    yield
+    record(scenes=1)
+
 
 REQUESTS = 20_000
 TIMEOUT_S = 30.0

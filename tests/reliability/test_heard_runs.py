@@ -2,17 +2,31 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bench.virtual import SocketLoop
+from reliability.conftest import Record
 
 import batchup
 from batchup.core.summary import Summary
 from batchup.edge.forecast import look_ahead
 from batchup.simulator import Simulator, SimulatorSettings
+
+FAMILY = "whole runs that are told of ends: webhooks, held polls, lists"
+PASS = "one poll an item where all is told, and the limits"
+SECONDS = 60
+pytestmark = pytest.mark.reliability
+
+
+@pytest.fixture(autouse=True)
+def _counted(record: Record) -> Iterator[None]:
+    yield
+    record(scenes=1)
+
 
 ITEMS = 80
 HOOK = '[webhook]\nlisten = "127.0.0.1:0"\n'

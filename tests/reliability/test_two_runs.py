@@ -13,6 +13,19 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from reliability.conftest import Record
+
+FAMILY = "two real processes with one key, killed, resumed, their limits changed"
+PASS = "both limits hold for the service, neither run starves"
+SECONDS = 70
+pytestmark = pytest.mark.reliability
+
+
+@pytest.fixture(autouse=True)
+def _counted(record: Record) -> Iterator[None]:
+    yield
+    record(scenes=1)
+
 
 SPEED = 60
 JOB = """
