@@ -1,4 +1,4 @@
-"""The families, run two at a time, and what they counted as a table and as JSON.
+"""The families, run some at a time, and what they counted as a table and as JSON.
 
 A family is a file `test_*.py` here with FAMILY (the row's name), PASS (what must hold) and, where it takes
 long, SECONDS (about how long alone on a core): the longest are begun first.
@@ -19,7 +19,7 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
-AT_ONCE = 2
+AT_ONCE = 3  # some of them mostly wait
 USUAL_S = 30
 LARGEST = ("worst_", "most_")  # counts of which the largest is shown, and not the sum
 
@@ -79,7 +79,7 @@ def _constants(path: Path) -> dict[str, Any]:
 
 
 def run_all(chosen: Iterable[Family], *, is_long: bool = False) -> list[Result]:
-    """Run these families, two at a time, and return what they came to in the order they were given."""
+    """Run these families, some at a time, and return what they came to in the order they were given."""
     given = list(chosen)
     waiting, results, lock = list(given), dict[Path, Result](), threading.Lock()
 

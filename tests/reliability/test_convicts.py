@@ -87,7 +87,7 @@ def sweep(breaks: Callable[[], None], plan: Plan, one_in: int, folder: Path) -> 
     [
         (forget_ids, "bought twice", FEW, 9),
         (write_intents_late, "bought twice", FEW, 3),
-        (write_ids_late, "bought twice", FEW, 9),
+        (write_ids_late, "lost", FEW, 9),  # the log names them: the next run refuses to begin
         (forget_leases, "in a window of a minute", MANY, 40),
     ],
     ids=["ids", "intents", "late ids", "leases"],

@@ -22,7 +22,7 @@ from batchup.simulator import SimulatorSettings
 
 FAMILY = "real process: failpoints × {SIGKILL, SIGTERM, cancel, ENOSPC, EIO, stall}"
 PASS = "0 twice, 0 lost, window and in flight kept, exit code as the page says, checkpoint whole"
-SECONDS = 160
+SECONDS = 240
 pytestmark = pytest.mark.reliability
 
 ACTIONS = ("SIGKILL", "SIGTERM", "cancel", "ENOSPC", "EIO", "stall")
