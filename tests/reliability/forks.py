@@ -80,6 +80,7 @@ def in_memory(work: Callable[[Path], T], longest_s: int = LONGEST_S) -> T:
     def met() -> T:
         with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
             Scene(Plan(seed=0, item_count=4), Path(folder, "first")).play(nobody)
+            gc.freeze()  # else each copy would look through all of it again, and make it its own
             return work(Path(folder))
 
     return apart(met, longest_s)
