@@ -26,7 +26,7 @@ from batchup.core.requests import (
     Surveyed,
 )
 from batchup.core.verdicts import Verdict
-from batchup.core.wire import PAGE, Call, Response, Silence, call_of, read, service_offset_s
+from batchup.core.wire import PAGE, Call, Response, Silence, call_of, cancel_call, read, service_offset_s
 
 NOW = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
 CREATE = Create("sku", 1, {"image": "https://x/a.jpg", "scale_factor": 2})
@@ -605,3 +605,9 @@ def test_a_survey_reads_what_it_can() -> None:
         0.02,
         5.5,
     )
+
+
+def test_cancel() -> None:
+    """The wish to end a prediction is a POST to its own address, without a body."""
+    call = cancel_call("p1")
+    assert (call.method, call.path, dict(call.query)) == ("POST", "prediction/p1/cancel", {})
