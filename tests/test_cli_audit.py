@@ -17,10 +17,10 @@ from edge.bench import (
     judged,
     photos,
     real,
+    refused_while_running,
     results,
     rows,
     run,
-    running,
     simulated,
     web,
 )
@@ -295,11 +295,4 @@ def test_a_list_that_is_not_there_is_69(tmp_path: Path) -> None:
 
 def test_a_running_job_is_left_alone(tmp_path: Path) -> None:
     """While a run holds the folder the command exits with 11 and names the holder."""
-    rows(tmp_path / "rows.jsonl", *web("a"))
-    job = simulated(tmp_path, "rows.jsonl", speed=1)
-    with running(job) as process:
-        while process.poll() is None and not (job.with_suffix(".out") / "checkpoint.db").exists():
-            continue
-        done = audit(job)
-        assert (done.code, f"process {process.pid}" in done.err) == (11, True), done
-        process.kill()
+    refused_while_running(tmp_path, "audit")

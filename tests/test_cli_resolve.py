@@ -18,6 +18,7 @@ from edge.bench import (
     command,
     environment,
     judged,
+    refused_while_running,
     results,
     rows,
     run,
@@ -288,17 +289,7 @@ def test_a_create_cut_off_by_a_kill_is_in_doubt(tmp_path: Path) -> None:
 
 def test_a_running_job_is_left_alone(tmp_path: Path) -> None:
     """While a run holds the folder the command exits with 11, names the holder and touches nothing."""
-    rows(tmp_path / "rows.jsonl", *web("a"))
-    job = simulated(tmp_path, "rows.jsonl", speed=1)
-    with running(job) as process:
-        lock = job.with_suffix(".out") / "run.lock"
-        while process.poll() is None and not (lock.exists() and lock.read_text()):
-            continue
-        while process.poll() is None and not (job.with_suffix(".out") / "checkpoint.db").exists():
-            continue
-        done = resolve(job)
-        assert (done.code, f"process {process.pid}" in done.err) == (11, True), done
-        process.kill()
+    refused_while_running(tmp_path, "resolve")
 
 
 def test_words_are_understood_as_letters_are(tmp_path: Path) -> None:

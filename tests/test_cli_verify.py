@@ -19,10 +19,10 @@ from edge.bench import (
     judged,
     photos,
     real,
+    refused_while_running,
     results,
     rows,
     run,
-    running,
     simulated,
     web,
 )
@@ -302,14 +302,7 @@ def test_other_bytes_at_the_old_address_are_not_taken(tmp_path: Path) -> None:
 
 def test_a_running_job_is_left_alone(tmp_path: Path) -> None:
     """While a run holds the folder the command exits with 11 and names the holder."""
-    rows(tmp_path / "rows.jsonl", *web("a"))
-    job = simulated(tmp_path, "rows.jsonl", speed=1)
-    with running(job) as process:
-        while process.poll() is None and not (job.with_suffix(".out") / "checkpoint.db").exists():
-            continue
-        done = verify(job)
-        assert (done.code, f"process {process.pid}" in done.err) == (11, True), done
-        process.kill()
+    refused_while_running(tmp_path, "verify")
 
 
 def test_a_garbled_hash_is_not_believed(job: Path) -> None:

@@ -26,6 +26,7 @@ from batchup.core.messages import Note, RowsCounted
 from batchup.core.money import dollars, reckon
 from batchup.core.requests import AskBalance, AskModel, BalanceTold, LookUp, ModelTold
 from batchup.core.values import decode
+from batchup.edge.books import costs_seen
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.client import HURRIED_SHARE
 from batchup.edge.clock import Clock
@@ -171,7 +172,7 @@ def _warn(pool: Pool, balance_usd: float, price: float | None, outstanding: int)
 
 def likely_usd(checkpoint: Checkpoint | None, named_usd: float | None) -> float | None:
     """Return what a prediction will probably cost: the mean of those settled, else what is named."""
-    mean = None if checkpoint is None else checkpoint.price()[0]
+    mean = None if checkpoint is None else costs_seen(checkpoint).mean_usd
     return named_usd if mean is None else mean
 
 

@@ -251,13 +251,6 @@ class Checkpoint:
         self.trust(garbled, not garbled)
         return float(total), dearest
 
-    def price(self) -> tuple[float | None, int]:
-        """Return the mean cost in USD of the predictions that settled well, and how many they are."""
-        query = "SELECT avg(cost_usd), count(*) FROM items WHERE cost_usd > 0"
-        with self.problems():
-            mean, count = self.db.execute(query).fetchone()
-        return mean, count
-
     def is_twin(self, item_id: str) -> bool:
         """Tell whether an earlier item's id differs from this one in case alone."""
         query = "SELECT twin FROM items WHERE id = ?1 COLLATE NOCASE AND id = ?1"

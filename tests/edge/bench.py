@@ -148,6 +148,20 @@ def running(job: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+def refused_while_running(folder: Path, name: str) -> None:
+    """Show that a command exits with 11 while a run holds the folder, and names the holder."""
+    rows(folder / "rows.jsonl", *web("a"))
+    job = simulated(folder, "rows.jsonl", speed=1)
+    out = job.with_suffix(".out")
+    with running(job) as process:
+        for file in (out / "run.lock", out / "checkpoint.db"):
+            while process.poll() is None and not (file.exists() and file.stat().st_size):
+                continue
+        done = batchup(job.parent, name, job)
+        assert (done.code, f"process {process.pid}" in done.err) == (11, True), done
+        process.kill()
+
+
 def signalled(process: "subprocess.Popen[str]", number: signal.Signals) -> Ended:
     """Send a signal and wait for the end, 35 s at most."""
     process.send_signal(number)

@@ -13,6 +13,7 @@ from batchup.core.calendar import Calendar
 from batchup.core.items import Failure, Item, SavedFile
 from batchup.core.messages import ItemRestored, Keep, KeepSightings, KeepUpload
 from batchup.core.states import State
+from batchup.edge.books import costs_seen
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.results import bring_up_to_date, outcomes
 from batchup.edge.schema import APPLICATION_ID, VERSION
@@ -130,12 +131,13 @@ def test_what_was_seen_of_durations_is_kept(tmp_path: Path) -> None:
 
 def test_the_price_is_the_mean_of_what_was_paid(checkpoint: Checkpoint) -> None:
     """What settled for nothing does not count; before any has settled there is no price."""
-    assert checkpoint.price() == (None, 0)
+    seen = costs_seen(checkpoint)
+    assert (seen.mean_usd, seen.count) == (None, 0)
     for key, cost in (("a", 0.01), ("b", 0.03), ("c", 0.0)):
         checkpoint.keep([submit(item(key)), accept(item(key), f"p{key}"), succeed(item(key), cost=cost)])
-    mean, count = checkpoint.price()
-    assert mean == pytest.approx(0.02)
-    assert count == 2
+    seen = costs_seen(checkpoint)
+    assert seen.mean_usd == pytest.approx(0.02)
+    assert seen.count == 2
 
 
 def test_a_refused_item_is_remembered_with_its_reason(checkpoint: Checkpoint) -> None:
