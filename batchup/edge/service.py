@@ -26,6 +26,7 @@ async def service_url(job: Job) -> AsyncIterator[str]:
         speed=job.simulator.speed,
         seed=job.simulator.seed,
         faults=job.simulator.faults,
+        engine=job.simulator.engine,
         concurrency=job.limits.concurrency,
         rate_count=None if rate is None else rate.count,
         rate_period_s=60.0 if rate is None else rate.period_s,

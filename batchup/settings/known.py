@@ -71,6 +71,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "simulator.durations": text('a distribution such as "lognormal:53s:0.3"', check_durations),
     "simulator.speed": number("a factor above 0, at most 1000000", above=0, high=1e6),
     "simulator.seed": whole(0, _MANY),
+    "simulator.engine": choice("lanczos", "neural"),
 }
 _PARAMETER: Final = Setting(read_parameter, accept)
 _COLUMN: Final = text("a column's name")

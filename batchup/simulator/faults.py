@@ -10,9 +10,9 @@ from types import MappingProxyType
 
 FAULTS: Mapping[str, str] = MappingProxyType(
     {
-        "create_lost": "the create is accepted, its answer is lost: the connection drops",
+        "create_lost": "the create is accepted, and the connection drops",
         "create_5xx_after": "the create is accepted, and 500 is answered",
-        "create_cut": "the create is accepted, its answer breaks off in the middle",
+        "create_cut": "the create is accepted, and its answer breaks off",
         "create_no_id": "the create is accepted, and the answer names no prediction",
         "create_reset": "the connection drops before the create is accepted",
         "create_5xx": "500 to a create that is not accepted",
@@ -21,10 +21,10 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "poll_cut_json": "a poll's JSON ends in the middle, its length is right",
         "poll_cut_body": "a poll's answer is shorter than its Content-Length says",
         "poll_404": "404 to a poll of a prediction that exists",
-        "unknown_status": "a running prediction is polled with a status word nobody knows",
+        "unknown_status": "a poll of a running prediction has a status nobody knows",
         "rate_429": "429 as a rate, with Retry-After, to any request",
         "rate_429_bare": "429 as a rate, without Retry-After, to any request",
-        "slow": "any answer comes late (slow_s of the settings, 20 s of service time)",
+        "slow": "any answer comes late, by 20 s of service time (slow_s)",
         "list_5xx": "500 to a list of executions",
         "list_reset": "the connection drops on a list of executions",
         "cancel_5xx": "500 to a cancel, which has happened",
@@ -32,7 +32,7 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "model_unpriced": "a model is described without a price",
         "balance_404": "404 to who asks for the balance",
         "balance_5xx": "500 to who asks for the balance",
-        "balance_hang": "who asks for the balance waits for ten minutes of service time",
+        "balance_hang": "the balance is told after ten minutes of service time",
         "presign_5xx": "500 to a presign",
         "put_5xx": "500 to an upload's PUT",
         "put_403": "403 to an upload's PUT, as after its expiry",
@@ -42,10 +42,10 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "output_5xx": "500 to a download of an output",
         "output_reset": "the connection drops on a download",
         "short_output": "a download has fewer bytes than its Content-Length says",
-        "truncated_output": "a download is whole by its Content-Length, the image in it is not",
+        "truncated_output": "a download is as long as it says, its image is cut off",
         "webhook_late": "a callback comes 20 s of service time late",
         "webhook_twice": "a callback comes twice",
-        "webhook_forged": "before the end comes one more callback, falsely signed, of another prediction",
+        "webhook_forged": "a forged callback, of another prediction, before the end",
         "webhook_lost": "no callback comes",
     }
 )

@@ -75,8 +75,8 @@ class Inputs:
         model = catalogue()[prediction.model]
         data = self._load(prediction)
         scale, extension = model.scale(prediction.input), model.extension(prediction.input)
-        work = functools.partial(pictures.upscale, data, scale, extension, self._settings.max_pixels)
-        return await self._work(work)
+        most, engine = self._settings.max_pixels, self._settings.engine
+        return await self._work(functools.partial(pictures.upscale, data, scale, extension, most, engine))
 
     async def _check(self, prediction: Prediction) -> Prediction:
         model = catalogue()[prediction.model]

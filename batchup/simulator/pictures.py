@@ -5,7 +5,10 @@ import io
 
 from PIL import Image
 
+from batchup.simulator import neural
+
 _FORMATS = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP"}
+_TRANSPARENT = ("PNG", "WEBP")
 DRAWN_SIZE = (96, 64)
 """Width and height of what is drawn."""
 
@@ -39,10 +42,17 @@ def check(data: bytes, scale: float, max_pixels: int) -> None:
     _open(data, scale, max_pixels)
 
 
-def upscale(data: bytes, scale: float, extension: str, max_pixels: int) -> bytes:
-    """Return the image `scale` times as wide and high, encoded as `extension` says."""
+def upscale(data: bytes, scale: float, extension: str, max_pixels: int, engine: str = "lanczos") -> bytes:
+    """Return the image `scale` times as wide and high, encoded as `extension` says.
+
+    `engine` is lanczos or neural. Transparency is kept where the format has it.
+    """
     image = _open(data, scale, max_pixels)
-    larger = image.resize(_scaled(image, scale), Image.Resampling.LANCZOS)
+    if image.mode == "RGBA" and _FORMATS[extension] not in _TRANSPARENT:
+        image = image.convert("RGB")
+    size = _scaled(image, scale)
+    is_neural = engine == "neural"
+    larger = neural.enlarge(image, size) if is_neural else image.resize(size, Image.Resampling.LANCZOS)
     encoded = io.BytesIO()
     larger.save(encoded, _FORMATS[extension])
     return encoded.getvalue()
@@ -70,7 +80,9 @@ def _open(data: bytes, scale: float, max_pixels: int) -> Image.Image:
         image.load()
     except (OSError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
         raise PictureError(f"this is no image: {problem}") from problem
-    return image if image.mode in {"L", "RGB"} else image.convert("RGB")
+    if image.mode in {"L", "RGB"} and not image.has_transparency_data:
+        return image
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
 def _scaled(image: Image.Image, scale: float) -> tuple[int, int]:

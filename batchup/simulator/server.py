@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 from aiohttp import web
 
-from batchup.simulator import router
+from batchup.simulator import neural, router
 from batchup.simulator.arrivals import JudgedServer, Request
 from batchup.simulator.calls import Answer, Call, send
 from batchup.simulator.judge import Arrival
@@ -42,7 +42,12 @@ class Simulator:
 
     @asynccontextmanager
     async def listen(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Address]:
-        """Serve on this address (port 0: a free one) until the block is left."""
+        """Serve on this address (port 0: a free one) until the block is left.
+
+        Raises ConfigProblem where the engine that is asked for is not installed.
+        """
+        if self._settings.engine == "neural":
+            neural.require()
         service = Service.open(self._settings, self._state)
         self._service = service
         server = JudgedServer(

@@ -9,12 +9,14 @@ from typing import Any, Literal, TypeAlias, get_args
 from batchup.simulator.durations import Durations, parse_seconds
 from batchup.simulator.faults import check_faults
 
+Engine: TypeAlias = Literal["lanczos", "neural"]
 OutputShape: TypeAlias = Literal["model", "string", "list", "object", "json"]
 WebhookScheme: TypeAlias = Literal["verbatim", "hmac", "timestamped"]
 WebhookBody: TypeAlias = Literal["new", "old"]
 
 _PERIODS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _CHOICES = {
+    "engine": get_args(Engine),
     "output_shape": get_args(OutputShape),
     "webhook_scheme": get_args(WebhookScheme),
     "webhook_body": get_args(WebhookBody),
@@ -58,6 +60,8 @@ class SimulatorSettings:
     """USD for each prediction; None takes the model's own price."""
     output_shape: OutputShape = "model"
     output_count: int = 1
+    engine: Engine = "lanczos"
+    """What makes images larger: Pillow's Lanczos, or the small network of the extra `neural`."""
     max_pixels: int = 128_000_000
     """A prediction whose output would be larger fails."""
     use_threads: bool = True

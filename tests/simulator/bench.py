@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import warm
 from PIL import Image
 
 from batchup.simulator import Simulator, SimulatorSettings
@@ -146,8 +146,7 @@ def command(*options: str) -> list[str]:
 
 @contextmanager
 def running(*options: str) -> Iterator[Running]:
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    with subprocess.Popen(command(*options), stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with warm.Warm(command(*options), stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             line = json.loads(process.stdout.readline())

@@ -29,6 +29,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         {"slow_s": -1},
         {"listing_lag_s": float("nan")},
         {"output_shape": "cube"},
+        {"engine": "bicubic"},
         {"webhook_scheme": "shouted"},
         {"webhook_body": "newer"},
         {"hold_s": -1},

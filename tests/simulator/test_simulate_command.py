@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 from simulator.bench import command, running
 
 from batchup.simulator import FAULTS
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*options), capture_output=True, text=True, timeout=20, check=False)
+    return warm.run(command(*options), timeout=20)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
