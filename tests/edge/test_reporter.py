@@ -1,5 +1,6 @@
 """What is said of a run as it goes: enough to see what is wrong, and no flood."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from batchup.core.messages import Note
 from batchup.core.snapshot import Snapshot
 from batchup.edge.reporter import SAID_OF_EACH, Reporter
 from batchup.edge.runlog import NAME, RunLog
+from batchup.edge.status import Status
 
 
 class Listener:
@@ -63,3 +65,32 @@ def test_a_log_that_could_not_be_written_is_told_at_the_end(tmp_path: Path, *, i
     assert len(about_the_log) == int(is_full)
     status = msgspec.json.decode((tmp_path / "job.out" / "status.json").read_bytes())
     assert status["summary"]["saved"] == 1
+
+
+def test_what_is_in_flight_is_in_the_status(tmp_path: Path) -> None:
+    """While a run goes on its status file names each prediction in flight, its age and what is left of it."""
+    rows(tmp_path / "rows.jsonl", *web(*(f"i{k}" for k in range(30))))
+    job = Job.load(simulated(tmp_path, "rows.jsonl", speed=20))
+    told: list[Status] = []
+
+    class Looker(Listener):
+        """A printer that looks at the status as another process would."""
+
+        def show(self, snapshot: Snapshot) -> None:
+            """Read the file, if it is there."""
+            with suppress(FileNotFoundError):
+                told.append(status_of(job))
+
+    assert batchup.run_sync(job, printer=Looker()).saved == 30
+    flying = [one for one in told if one.running]
+    assert flying
+    for one in flying:
+        assert [item.age_s for item in one.running] == sorted((i.age_s for i in one.running), reverse=True)
+        assert one.now.concurrency == 10
+        assert all(item.id.startswith("i") and item.prediction_id for item in one.running)
+    assert status_of(job).running == ()
+
+
+def status_of(job: Job) -> Status:
+    """Read a job's status."""
+    return msgspec.json.decode((job.output.dir / "status.json").read_bytes(), type=Status)

@@ -1,0 +1,126 @@
+"""`batchup report JOB`: one page of what a job has made, to look at and to hand on."""
+
+import os
+import sys
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchup.cli.failing import problems_end_the_command
+from batchup.cli.options import DEBUG, JOB_FILE
+from batchup.cli.serving import SERVE, SERVE_ANYWHERE, ServingCommand, serve_job
+from batchup.cli.ticker import Ticker
+from batchup.job import Job
+
+if TYPE_CHECKING:
+    from batchup.edge.report import Watcher, Written
+
+EPILOG = """\b
+Examples:
+  batchup report nightly.toml
+  batchup report nightly.toml --zip
+  batchup report nightly.toml --single-file -o ~/night.html
+"""
+
+
+@click.command(name="report", cls=ServingCommand, epilog=EPILOG)
+@JOB_FILE
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the page here.  [default: report.html in the output folder]",
+)
+@click.option("--single-file", is_flag=True, help="Put the whole pictures into the page too.")
+@click.option(
+    "--zip", "as_zip", is_flag=True, help="Also make an archive of the page and all pictures, to hand on."
+)
+@click.option("--fetch", is_flag=True, help="Get the inputs that are on the web, so that they are shown too.")
+@click.option("--manifest", metavar="PATH", help="Find the inputs by this manifest instead of the job's.")
+@serve_option("Show it in a browser until Ctrl-C instead; a run in another process is followed.")
+@SERVE_ANYWHERE
+@DEBUG
+def command(
+    job: Path,
+    *,
+    output: Path | None,
+    single_file: bool,
+    as_zip: bool,
+    fetch: bool,
+    manifest: str | None,
+    serve: str | None,
+    serve_anywhere: bool,
+    debug: bool,
+) -> None:
+    """Write what JOB has made as one page: before and after, what failed and why, figures, the pace.
+
+    The page opens from the disk and asks nobody for anything. Up to 500 items it holds their thumbnails; of
+    more they lie beside it in report/, made once and kept for the next time. `batchup run` writes it at its
+    end. Prints the path of what was written. Exits with 3 when something failed, is held or in doubt, with 11
+    while JOB runs. With --serve no page is written, and JOB may run.
+    """
+    with problems_end_the_command(debug=debug):
+        loaded = Job.load(job, overrides={} if manifest is None else {"manifest": manifest})
+        if serve is not None:
+            serve_job(loaded, job, serve, is_anywhere=serve_anywhere)
+            return
+        written = write(loaded, job, output, is_single=single_file, is_zipped=as_zip, is_fetching=fetch)
+        for path in (written.path, written.archive):
+            if path is not None:
+                click.echo(os.fsencode(path))  # a name need not be text
+    sys.exit(0 if written.is_well else 3)
+
+
+def write(
+    job: Job,
+    typed: Path,
+    output: Path | None,
+    *,
+    is_single: bool = False,
+    is_zipped: bool = False,
+    is_fetching: bool = False,
+    is_quiet: bool = False,
+    patience_s: float = inf,
+) -> "Written":
+    """Write a job's report to `output`, else into its folder; `typed` is the job file as it was typed.
+
+    After `patience_s` seconds the thumbnails that are not there yet are left for the next time.
+    """
+    from batchup.edge.report import NAME, Report, Watcher  # noqa: PLC0415 -h stays quick
+
+    return Report(
+        job=job,
+        path=output or job.output.dir / NAME,
+        command=str(typed),
+        is_single=is_single,
+        is_zipped=is_zipped,
+        is_fetching=is_fetching,
+        patience_s=patience_s,
+        watcher=Watcher() if is_quiet else _talking(),
+    ).write()
+
+
+def _talking() -> "Watcher":
+    """Return what shows on standard error how far a report is."""
+    from batchup.edge.report import Watcher  # noqa: PLC0415 -h stays quick
+
+    class Talking(Watcher):
+        def begin(self, total: int) -> None:
+            self._ticker = Ticker("report: pictures", total)
+
+        def tick(self) -> None:
+            self._ticker.tick()
+
+        def end(self) -> None:
+            self._ticker.close()
+
+        def warn(self, words: str) -> None:
+            _say(words)
+
+    return Talking()
+
+
+def _say(words: str) -> None:
+    click.echo(f"batchup: {words}", err=True)

@@ -1,0 +1,214 @@
+"""Writes a job's report: one page, its thumbnails, and an archive of everything to hand on."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
+from pathlib import Path
+from typing import Final
+
+from batchup.core.items import Outcome
+from batchup.edge.archive import Entry, write_archive
+from batchup.edge.described import describe
+from batchup.edge.fetching import fetch_inputs
+from batchup.edge.files import disk_problems, write_atomic
+from batchup.edge.gallery import FOLDER as THUMBNAILS
+from batchup.edge.gallery import Gallery, Made
+from batchup.edge.gather import Gathered, gather, read_outcomes, read_status, refuse_if_new, speed_of
+from batchup.edge.inputs import Inputs, image_name
+from batchup.edge.lock import RunLock
+from batchup.edge.manifest.media import MEDIA_PARAMETERS
+from batchup.edge.places import Archived, Beside, Inside, Places, is_picture
+from batchup.errors import Locked
+from batchup.job import Job
+from batchup.report.document import Document, Row
+from batchup.report.page import render
+from batchup.report.rows import Pictures, row_of, web_address
+
+NAME: Final = "report.html"
+INLINED: Final = 500
+"""Up to so many items the thumbnails are in the page itself."""
+
+LARGE: Final = 200_000_000
+"""Bytes from which on a page with everything in it is too much for most programs."""
+
+
+class Watcher:
+    """Sees how far a report is; this one looks away."""
+
+    def begin(self, total: int) -> None:
+        """Thumbnails of so many items are looked at or made."""
+
+    def tick(self) -> None:
+        """Those of one item are there."""
+
+    def end(self) -> None:
+        """All of them are."""
+
+    def warn(self, words: str) -> None:
+        """Hear what a person should know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A report that was written, its archive if one was asked for, and the document that it shows."""
+
+    path: Path
+    archive: Path | None
+    document: Document
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing failed, was held, rejected or is in doubt."""
+        totals = self.document.totals
+        return not (totals.failed or totals.held or totals.in_doubt or totals.rejected)
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """A report to be written to `path`; `command` is the job file as one types it.
+
+    `is_single` puts the pictures themselves into the page, `is_zipped` makes an archive beside it,
+    `is_fetching` gets the inputs that are on the web. After `patience_s` seconds no thumbnail is made any
+    more: those that are not there are left for the next time.
+    """
+
+    job: Job
+    path: Path
+    command: str
+    is_single: bool = False
+    is_zipped: bool = False
+    is_fetching: bool = False
+    patience_s: float = inf
+    watcher: Watcher = field(default_factory=Watcher)
+    _inputs: Inputs = field(init=False)
+    _gathered: Gathered = field(init=False)
+    _items: Sequence[Outcome] = field(init=False)
+    _made: Sequence[Made] = field(init=False)
+
+    def write(self) -> Written:
+        """Write it; the folder is held meanwhile, so that two writers take no thumbnail from each other."""
+        refuse_if_new(self.job)
+        try:
+            with RunLock(self.job.output.dir, "report"):
+                return self._write()
+        except Locked as problem:
+            remedy = (
+                f"`batchup status {self.command}` shows how it is going; a run with --serve also shows its"
+                " pictures. Its end writes the report."
+            )
+            raise Locked(problem.message, remedy=remedy) from None
+
+    def _write(self) -> Written:
+        job, folder = self.job, self.job.output.dir
+        self._gathered = gather(job)
+        self._items = self._gathered.items
+        self._inputs = Inputs(job)
+        if self.is_fetching:
+            self._fetch()
+        gallery = Gallery(folder, self._inputs, job.output.max_pixels)
+        self.watcher.begin(len(self._items))
+        self._made = list(gallery.make_all(self._items, self.watcher.tick, self.patience_s))
+        self.watcher.end()
+        if gallery.late_count:
+            self.watcher.warn(
+                f"the report has no thumbnails of {gallery.late_count} items yet:"
+                f" `batchup report {self.command}` makes them"
+            )
+        is_inlined = len(self._items) <= INLINED
+        places: Places = Beside(self.path.parent, folder, is_inlined)
+        if self.is_single:
+            self._warn_if_large()
+            places = Inside(folder)
+        document = self._document(places)
+        archive = self.path.with_suffix(".zip") if self.is_zipped else None
+        if archive is not None:
+            inside = Archived(folder, self._inputs.folder, is_inlined)
+            page = render(replace(document, mode="file", items=self._rows(inside)))
+            write_archive(archive, self._entries(page, inside))
+            document = replace(document, zip=archive.name)
+        write_atomic(self.path, render(document).encode(), durable=False)
+        with disk_problems(gallery.folder):
+            gallery.tidy(self._made)
+        return Written(path=self.path, archive=archive, document=document)
+
+    def _fetch(self) -> None:
+        """Get the inputs from the web; what cannot be had is told, and no problem."""
+        self.watcher.begin(len(self._items))
+        failed_count = fetch_inputs(self.job, self._inputs, self._items, self.watcher.tick)
+        self.watcher.end()
+        if failed_count:
+            self.watcher.warn(f"{failed_count} inputs could not be fetched; they are links in the report")
+
+    def _document(self, places: Places) -> Document:
+        return describe(
+            self.job,
+            self._gathered,
+            read_status(self.job.output.dir),
+            mode="single" if self.is_single else "file",
+            items=self._rows(places),
+            command=self.command,
+        )
+
+    def _rows(self, places: Places) -> list[Row]:
+        job, speed = self.job, speed_of(self.job)
+        return [
+            row_of(
+                outcome,
+                self._pictures(outcome, made, places),
+                job_input=job.input,
+                media=MEDIA_PARAMETERS,
+                speed=speed,
+            )
+            for outcome, made in zip(self._items, self._made, strict=True)
+        ]
+
+    def _pictures(self, outcome: Outcome, made: Made, places: Places) -> Pictures:
+        given = self._inputs.path_of(outcome.input)
+        name = image_name(outcome.input)
+        if given is None:
+            href = None if name is None else web_address(outcome.input[name])
+        else:
+            href = places.input(given) if made.has_input else None
+        return Pictures(
+            before=None if made.before is None else places.thumbnail(made.before),
+            after=None if made.after is None else places.thumbnail(made.after),
+            input=href,
+            outputs=[places.output(file.path) for file in outcome.files],
+            input_width=made.input_width,
+            input_height=made.input_height,
+            gain=made.gain,
+        )
+
+    def _entries(self, page: str, places: Archived) -> Iterator[Entry]:
+        """Yield what the archive holds: every picture of the job, in the page or not."""
+        folder = self.job.output.dir
+        yield NAME, page.encode()
+        if not places.is_inlined:
+            for made in self._made:
+                for name in (made.before, made.after):
+                    if name is not None:
+                        yield f"{THUMBNAILS}/{name}", folder / THUMBNAILS / name
+        for outcome in read_outcomes(self.job):
+            for file in outcome.files:
+                yield file.path, folder / file.path
+            given = self._inputs.path_of(outcome.input)
+            if given is not None and is_picture(given):
+                yield places.name_of(given), given
+
+    def _warn_if_large(self) -> None:
+        """Say how large the page will be, before the memory for it is asked for."""
+        paths = [self.job.output.dir / file.path for outcome in self._items for file in outcome.files]
+        given = (self._inputs.path_of(outcome.input) for outcome in self._items)
+        size = sum(map(_size, [*paths, *(path for path in given if path is not None)])) * 4 // 3
+        if size > LARGE:
+            self.watcher.warn(
+                f"the page will have about {size / 1e6:,.0f} MB, which many programs will not open;"
+                " --zip makes an archive instead"
+            )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

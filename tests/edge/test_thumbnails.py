@@ -1,0 +1,151 @@
+"""Thumbnails: small, of one shape, upright, and none of what cannot or may not be decoded."""
+
+import io
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from edge.nights import picture
+from PIL import Image, ImageFilter
+
+from batchup.edge.thumbnails import Pair, gain, make_pair, thumbnail
+
+MOST = 1_000_000
+
+
+def shown(data: bytes | None) -> Image.Image:
+    assert data is not None
+    image = Image.open(io.BytesIO(data))
+    assert image.format == "WEBP"
+    return image.convert("RGB")
+
+
+def detailed(size: tuple[int, int]) -> Image.Image:
+    return Image.frombytes("RGB", size, Random(5).randbytes(size[0] * size[1] * 3))
+
+
+def test_a_pair_has_one_size(tmp_path: Path) -> None:
+    """Input and output of one shape have thumbnails of one size, whose longer side has at most 320 pixels."""
+    given, made = picture(tmp_path / "a.jpg", (300, 200)), picture(tmp_path / "b.png", (900, 600))
+    pair = make_pair(given, made, max_pixels=MOST)
+    assert shown(pair.before).size == shown(pair.after).size == (320, 213)
+    assert (pair.input_width, pair.input_height) == (300, 200)
+    assert pair.gain is not None
+
+
+def test_a_small_picture_stays_small(tmp_path: Path) -> None:
+    """What is smaller than a thumbnail is not enlarged for its own sake."""
+    assert shown(thumbnail(picture(tmp_path / "a.png", (33, 20)), max_pixels=MOST)).size == (33, 20)
+
+
+def test_an_output_of_another_shape_is_shown_as_it_is(tmp_path: Path) -> None:
+    """Nothing is cropped or squeezed; without one shape there is no gain to be told."""
+    given, made = picture(tmp_path / "a.jpg", (300, 200)), picture(tmp_path / "b.png", (400, 400))
+    pair = make_pair(given, made, max_pixels=MOST)
+    assert shown(pair.before).size == (300, 200)
+    assert shown(pair.after).size == (320, 320)
+    assert pair.gain is None
+
+
+def test_half_a_pair_is_shown(tmp_path: Path) -> None:
+    """An input or an output alone has its thumbnail; nothing at all has none."""
+    path = picture(tmp_path / "a.jpg", (60, 40))
+    assert make_pair(path, None, max_pixels=MOST).before is not None
+    assert make_pair(None, path, max_pixels=MOST).after is not None
+    assert make_pair(None, None, max_pixels=MOST) == Pair()
+
+
+def test_a_photograph_is_shown_upright(tmp_path: Path) -> None:
+    """A picture that says that it was taken on its side is turned, and its size with it."""
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    path = picture(tmp_path / "a.jpg", (60, 40), exif=turned)
+    pair = make_pair(path, None, max_pixels=MOST)
+    assert (pair.input_width, pair.input_height) == (40, 60)
+    assert shown(pair.before).size == (40, 60)
+
+
+def test_what_is_transparent_is_seen_as_such(tmp_path: Path) -> None:
+    """Through a transparent place shows a checker, light and less light, and not what lies below the page."""
+    Image.new("RGBA", (64, 64), (255, 0, 0, 0)).save(tmp_path / "a.png")
+    found = shown(thumbnail(tmp_path / "a.png", max_pixels=MOST))
+    tones = [found.getpixel((x, 4))[0] for x in (4, 12, 20, 28)]  # type: ignore[index]
+    assert [tone > 240 for tone in tones] == [True, False, True, False]
+    assert min(tones) > 200
+    Image.new("RGBA", (64, 64), (255, 0, 0, 255)).save(tmp_path / "b.png")
+    assert max(shown(thumbnail(tmp_path / "b.png", max_pixels=MOST)).getpixel((4, 4))[1:]) < 10  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("1", "png"), ("L", "png"), ("P", "gif"), ("LA", "png"), ("CMYK", "jpg"), ("I;16", "png"), ("F", "tif")],
+)
+def test_every_kind_of_picture_has_a_thumbnail(mode: str, suffix: str, tmp_path: Path) -> None:
+    """Black and white, palettes, print colours and sixteen bits are all shown."""
+    path = tmp_path / f"a.{suffix}"
+    Image.new("L", (40, 30), 200).convert(mode).save(path)
+    assert shown(thumbnail(path, max_pixels=MOST)).size == (40, 30)
+
+
+def test_sixteen_bits_keep_their_tones(tmp_path: Path) -> None:
+    """A picture of sixteen bits is scaled down to eight, not cut off to white."""
+    Image.new("I;16", (40, 30), 0x4000).save(tmp_path / "a.png")
+    assert shown(thumbnail(tmp_path / "a.png", max_pixels=MOST)).getpixel((9, 9)) == pytest.approx(
+        (64, 64, 64), abs=3
+    )
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "tif", "webp", "gif", "jpg", "png"])
+def test_every_format_that_can_be_sent_has_a_thumbnail(suffix: str, tmp_path: Path) -> None:
+    """Each format of an input that the manifest's reader takes is shown."""
+    assert thumbnail(picture(tmp_path / f"a.{suffix}", (40, 30)), max_pixels=MOST) is not None
+
+
+def test_a_bomb_is_not_decoded(tmp_path: Path) -> None:
+    """A picture with more pixels than allowed has no thumbnail, by what its head says."""
+    path = picture(tmp_path / "a.png", (101, 100))
+    assert thumbnail(path, max_pixels=101 * 100) is not None
+    assert thumbnail(path, max_pixels=101 * 100 - 1) is None
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n" + b"\0" * 90, b"\xff\xd8\xff\xe0", b"?"]
+)
+def test_what_is_no_picture_has_none(data: bytes, tmp_path: Path) -> None:
+    """An empty, torn or foreign file has no thumbnail, and raises nothing."""
+    (tmp_path / "a.bin").write_bytes(data)
+    assert thumbnail(tmp_path / "a.bin", max_pixels=MOST) is None
+    assert thumbnail(tmp_path / "missing.png", max_pixels=MOST) is None
+    assert thumbnail(tmp_path / "nul\0.png", max_pixels=MOST) is None
+
+
+def test_a_torn_picture_has_none(tmp_path: Path) -> None:
+    """A picture of which the second half is gone is not shown as if it were one."""
+    path = picture(tmp_path / "a.png", (200, 200))
+    path.write_bytes(path.read_bytes()[:-4000])
+    assert thumbnail(path, max_pixels=MOST) is None
+
+
+def test_plain_enlarging_gains_nothing() -> None:
+    """An output that is the input enlarged as any program does it has a gain of 1."""
+    small = detailed((150, 100))
+    assert gain(small, small.resize((600, 400), Image.Resampling.BICUBIC)) == pytest.approx(1.0, abs=0.02)
+    large = detailed((900, 900))
+    assert gain(large, large.resize((1800, 1800), Image.Resampling.BICUBIC)) == pytest.approx(1.0, abs=0.02)
+
+
+def test_sharper_gains_and_softer_loses() -> None:
+    """Detail that the input has not is a gain, detail that is lost is the opposite, by how much it is."""
+    small = detailed((150, 100))
+    plain = small.resize((600, 400), Image.Resampling.BICUBIC)
+    sharper, softer = plain.filter(ImageFilter.SHARPEN), plain.filter(ImageFilter.GaussianBlur(3))
+    found: list[Any] = [gain(small, one) for one in (softer, plain, sharper)]
+    assert found[0] < 0.8 < found[1] < 1.2 < found[2]
+
+
+def test_an_input_without_detail_has_no_gain() -> None:
+    """From one plain colour nothing can be told."""
+    plain = Image.new("RGB", (40, 30), (9, 9, 9))
+    assert gain(plain, detailed((80, 60))) is None
+    assert gain(detailed((2, 2)), detailed((2, 2))) is None
