@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from batchup.core.account import cap_of, shortfall_usd
+from batchup.core.account import ModelCard, cap_of, shortfall_usd
 from batchup.core.money import dollars
 from batchup.edge.forecast import Outlook
 from batchup.job import Job
@@ -15,7 +15,7 @@ _EXACT_USD = 1e-6
 
 def money_lines(job: Job, outlook: Outlook, balance_usd: float | None) -> Iterator[str]:
     """Say what a prediction costs and who says so, what is left to spend, and what the rest will cost."""
-    yield _price(outlook)
+    yield price_words(outlook.card)
     if balance_usd is not None:
         yield f"balance: {balance_usd:.2f} USD"
     yield _cost(outlook)
@@ -54,30 +54,28 @@ def money_fields(outlook: Outlook, balance_usd: float | None) -> dict[str, Any]:
     }
 
 
-def _price(outlook: Outlook) -> str:
-    card = outlook.card
+def price_words(card: ModelCard | None) -> str:
+    """Say what a prediction costs, who says so, and how long ago."""
     if card is None or card.source == "bundled":
-        return f"price: not known, as the service has not told it{_noted(outlook)}"
+        return f"price: not known, as the service has not told it{_noted(card)}"
     if card.price_usd is None:
         return "price: the service names none that holds for each prediction"
     low = "" if card.low_usd in (None, card.price_usd) else f"{card.low_usd:.6g} to "
-    return f"price: {low}{card.price_usd:.6g} USD a prediction, {_source(outlook)}"
+    return f"price: {low}{card.price_usd:.6g} USD a prediction, {_source(card)}"
 
 
-def _source(outlook: Outlook) -> str:
-    card = outlook.card
-    match None if card is None else card.source:
+def _source(card: ModelCard) -> str:
+    match card.source:
         case "service":
             return "as the service says now"
         case "cache":
-            return f"as the service said {_age(time.time() - card.fetched_at if card else 0.0)} ago"
+            return f"as the service said {age(time.time() - card.fetched_at)} ago"
         case _:
             return "as the simulator plays it"
 
 
-def _noted(outlook: Outlook) -> str:
+def _noted(card: ModelCard | None) -> str:
     """Say what is to be known of a description that came with the program."""
-    card = outlook.card
     if card is None or card.note is None:
         return ""
     return f"; of its parameters there is what came with batchup: {card.note}"
@@ -95,7 +93,8 @@ def _cost(outlook: Outlook) -> str:
     return f"cost: {cost.likely_usd:.2f} USD{span} for {outlook.outstanding} outstanding, {each}"
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
+    """Say how long ago something was, roughly."""
     minutes = max(0, round(seconds / 60))
     if minutes < 90:
         return f"{minutes} min"

@@ -48,7 +48,8 @@ def decide(
 ) -> Decision:
     """Return what to do with `item`.
 
-    A transient failure of an earlier run gets one more attempt; a permanent one waits to be asked for.
+    A transient failure of an earlier run gets one more attempt; a permanent one waits to be asked for, by
+    `rerun_failed` or by having been made ready since.
     """
     if remembered is None:
         return Decision(Plan.WORK)
@@ -64,7 +65,7 @@ def decide(
             if has_changed and on_change == "error":
                 return Decision(Plan.REJECT)
             return Decision(Plan.LEAVE if state is State.HELD else Plan.JOIN)
-        case _ if rerun_failed:
+        case _ if rerun_failed or _was_asked_for(remembered, max_attempts):
             return Decision(Plan.WORK)
         case _:
             return Decision(Plan.WORK, attempts_left(remembered.attempts, max_attempts))
@@ -73,6 +74,17 @@ def decide(
 def attempts_left(attempts: int, max_attempts: int) -> int:
     """Return how many attempts this run may make at an item that has had so many in all runs."""
     return max(0, min(max_attempts, RUNS_OF_ATTEMPTS * max_attempts - attempts))
+
+
+def _was_asked_for(remembered: Remembered, max_attempts: int) -> bool:
+    """Tell whether an item is ready again that no run would have tried by itself: its failure is still there.
+
+    It is forgotten when the item is sent; why one was held may be there too, which is no failure.
+    """
+    failure = remembered.failure
+    if remembered.state is not State.READY or failure is None or failure.kind == State.HELD.value:
+        return False
+    return not failure.retryable or remembered.attempts >= RUNS_OF_ATTEMPTS * max_attempts
 
 
 def _decide_saved(on_change: Literal["error", "keep", "redo"]) -> Decision:

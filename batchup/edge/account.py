@@ -9,7 +9,7 @@ import contextlib
 import importlib.resources
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -41,6 +41,7 @@ FRESH_S: Final = 86400.0
 LONGEST_S: Final = 6.0  # real seconds that a command waits for both answers, permits included
 _LOOK_S: Final = 0.5
 _SOON_S: Final = 0.01  # while the first create waits for it
+_LATER: Final = 0.1  # of what it has waited already: the next look
 _KEY_REFUSED: Final = (401, 403)
 _AT_REST: Final = "SELECT count(*) FROM items WHERE state IN ('saved', 'failed', 'held')"
 
@@ -143,11 +144,14 @@ async def warn_of_shortfall(pool: Pool, total: Callable[[], int | None], limit: 
     may create.
     """
     asked, clock, rows = pool.batch.board.look_ups, pool.tools.clock, total()
-    until = clock.monotonic() + HURRIED_SHARE * clock.real_s(pool.batch.board.policy.request_timeout_s)
+    began_at = clock.monotonic()
+    longest_s = HURRIED_SHARE * clock.real_s(pool.batch.board.policy.request_timeout_s)
     while not asked.is_settled or (rows is None and asked.balance_usd is not None):
-        if asked.is_counting and clock.monotonic() > until:
+        waited_s = clock.monotonic() - began_at
+        if asked.is_counting and waited_s > longest_s:
             pool.feed(RowsCounted())
-        await anyio.sleep(_SOON_S if asked.is_counting else _LOOK_S)
+        soon_s = max(_SOON_S, min(_LATER * waited_s, longest_s - waited_s))
+        await anyio.sleep(soon_s if asked.is_counting else _LOOK_S)
         rows = total()
     if rows is not None and asked.balance_usd is not None:
         _compare(pool, asked.balance_usd, rows, limit)
@@ -189,17 +193,18 @@ class Told:
     refused: str | None = None  # in the service's words, where it does not accept the key
 
 
-async def ask(job: Job, key: str, *, wants_card: bool, longest_s: float = LONGEST_S) -> Told:
-    """Ask for the balance, and for the model's description if it is wanted, both at once.
+async def ask(
+    job: Job, key: str, *, wants_card: bool, wants_balance: bool = True, longest_s: float = LONGEST_S
+) -> Told:
+    """Ask for the balance, and for the model's description, what is wanted of them, both at once.
 
     Every request has its permit; nothing is fatal, and it takes at most `longest_s` real seconds.
     """
-    told, clock = Told(), Clock()
-    wanted: list[LookUp] = [AskBalance(), *([AskModel(job.model)] if wants_card else [])]
-    async with contextlib.AsyncExitStack() as stack:
-        gates = make_gates(job, key, clock, stack)
-        client = await stack.enter_async_context(make_client(job, job.service.url, key, gates.timeout_s))
-        desk = Desk(job, clock, gates.make(job.limits.rate), client)
+    told = Told()
+    wanted: list[LookUp] = [AskBalance()] if wants_balance else []
+    if wants_card:
+        wanted.append(AskModel(job.model))
+    async with plain_desk(job, key) as desk:
         with anyio.move_on_after(longest_s) as scope:
             try:
                 async with anyio.create_task_group() as tasks:
@@ -210,6 +215,16 @@ async def ask(job: Job, key: str, *, wants_card: bool, longest_s: float = LONGES
         if scope.cancelled_caught:
             told.problems.append("the service was not heard in time")
     return told
+
+
+@contextlib.asynccontextmanager
+async def plain_desk(job: Job, key: str) -> AsyncIterator[Desk]:
+    """Open what a service is asked through by who has no checkpoint: the same gate as a run's."""
+    clock = Clock()
+    async with contextlib.AsyncExitStack() as stack:
+        gates = make_gates(job, key, clock, stack)
+        client = await stack.enter_async_context(make_client(job, job.service.url, key, gates.timeout_s))
+        yield Desk(job, clock, gates.make(job.limits.rate), client)
 
 
 async def _ask(desk: Desk, request: LookUp, told: Told) -> None:

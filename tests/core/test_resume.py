@@ -12,11 +12,11 @@ from batchup.core.states import UNSETTLED, State
 
 OnChange = Literal["error", "keep", "redo"]
 CHANGES: tuple[OnChange, ...] = ("error", "keep", "redo")
-FAILURES = (None, Failure("a", "b"), Failure("a", "b", retryable=True))
+FAILURES = (None, Failure("a", "b"), Failure("a", "b", retryable=True), Failure("held", "b"))
 
 
 def naive(
-    state: State, *, changed: bool, on_change: OnChange, attempts: int, retryable: bool, rerun: bool
+    state: State, *, changed: bool, on_change: OnChange, attempts: int, failure: Failure | None, rerun: bool
 ) -> Decision:
     """Tell the rules one by one, in the order a person would."""
     if state in UNSETTLED and changed and on_change == "error":
@@ -25,6 +25,10 @@ def naive(
         return Decision(Plan.LEAVE)
     if state in UNSETTLED:
         return Decision(Plan.JOIN)
+    retryable = failure is not None and failure.retryable
+    may_be_asked_for = state is State.READY and failure is not None and failure.kind != "held"
+    if may_be_asked_for and not (retryable and attempts < 9):
+        return Decision(Plan.WORK)
     if state in (State.READY, State.BACKING_OFF):
         return Decision(Plan.WORK, attempts_left=None if rerun else {8: 1, 9: 0, 10: 0}.get(attempts, 3))
     if state is State.SAVED and not changed:
@@ -44,9 +48,8 @@ def test_the_rules_agree_with_their_naive_telling() -> None:
     for state, changed, on_change, attempts, failure, rerun in every:
         remembered = Remembered("other" if changed else "print-a", state, attempts, failure)
         got = decide(item("a"), remembered, on_change=on_change, max_attempts=3, rerun_failed=rerun)
-        retryable = failure is not None and failure.retryable
         assert got == naive(
-            state, changed=changed, on_change=on_change, attempts=attempts, retryable=retryable, rerun=rerun
+            state, changed=changed, on_change=on_change, attempts=attempts, failure=failure, rerun=rerun
         )
 
 

@@ -1,0 +1,171 @@
+"""`batchup init [SOURCE] --model SLUG`: a job file to begin with, every parameter of the model explained."""
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchup.cli.asking import asked_job, key_of
+from batchup.cli.failing import problems_end_the_command
+from batchup.cli.options import DEBUG, known_slugs
+from batchup.core.schema_words import Parameter, image_of
+from batchup.errors import OutputProblem
+from batchup.job import Job
+
+if TYPE_CHECKING:
+    from batchup.core.account import ModelCard
+    from batchup.edge.guessing import Guess
+
+_PLACEHOLDER = "products.jsonl"
+
+EPILOG = """\b
+Examples:
+  batchup init photos/
+  batchup init products.csv --model real-esrgan -o nightly.toml
+"""
+
+
+@click.command(name="init", epilog=EPILOG)
+@click.argument("source", required=False, metavar="[SOURCE]")
+@click.option(
+    "--model",
+    metavar="SLUG",
+    default="each-upscaler",
+    show_default=True,
+    shell_complete=known_slugs,
+    help="What makes the pictures.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The job file to write.  [default: SOURCE's or the model's name and .toml, in this folder]",
+)
+@click.option("--force", is_flag=True, help="Write it anew where it is there already.")
+@click.option("--offline", is_flag=True, help="Do not ask the service about the model.")
+@DEBUG
+def command(
+    source: str | None, *, model: str, output: Path | None, force: bool, offline: bool, debug: bool
+) -> None:
+    """Write a job file for SOURCE: a folder of images, a manifest (JSON Lines, CSV, TSV, a list) or a glob.
+
+    Its [input] table has every parameter of the model with type, bounds, default and meaning; [columns] says
+    which column is the image and which the id, as far as the first rows tell. Prints the file's name. What is
+    there already is left alone, and the command ends with 73.
+    """
+    with problems_end_the_command(debug=debug):
+        path = output or Path(f"{_stem(source, model)}.toml")
+        if path.exists() and not force:
+            remedy = "Name another file behind -o, or say --force to write it anew."
+            raise OutputProblem(f"{path} is there already.", remedy=remedy)
+        text, words = _text(source, model, path, is_offline=offline)
+        _write(path, text, is_new=not force)
+        click.echo("\n".join(words), err=True)
+        click.echo(path)
+
+
+def _stem(source: str | None, model: str) -> str:
+    from batchup.edge.manifest.folder import is_glob, split_glob  # noqa: PLC0415 -h stays quick
+
+    if source is None:
+        return model.replace("/", "-")
+    path = split_glob(source)[0] if is_glob(source) and not Path(source).exists() else Path(source)
+    absolute = path.resolve()
+    return (absolute.name if absolute.is_dir() else absolute.stem) or model.replace("/", "-")
+
+
+def _text(source: str | None, model: str, path: Path, *, is_offline: bool) -> tuple[str, list[str]]:
+    """Return the file's text, and what is to be said about it."""
+    from batchup.edge.guessing import Guess  # noqa: PLC0415 -h stays quick
+    from batchup.edge.job_text import job_text, shown_path  # noqa: PLC0415 -h stays quick
+
+    job = asked_job(None, model)
+    card, parameters = _describe(job, key_of(job, is_offline=is_offline))
+    found = Guess() if source is None else _look(source, job, parameters)
+    notes = _notes(card)
+    if source is None:
+        notes.append(f"There is no {_PLACEHOLDER} yet: write one, or name what you have as `manifest`.")
+    if found.strangers:
+        notes.append(f"The model does not know these columns, which are sent all the same: {_listed(found)}.")
+    text = job_text(
+        name=path.name,
+        manifest=_PLACEHOLDER if source is None else _relative(source, path),
+        model=model,
+        parameters=parameters,
+        notes=notes,
+        columns=found.columns,
+        from_manifest=_from_rows(found, parameters),
+    )
+    Job.from_toml(text, base=path.parent)
+    words = [note for note in notes if note not in _notes(card)]
+    name = shown_path(str(path))
+    return text, [
+        *words,
+        "next:",
+        f"  batchup check {name} --forecast",
+        f"  batchup run {name} --limit 20 --max-spend 5",
+    ]
+
+
+def _describe(job: Job, key: str | None) -> "tuple[ModelCard | None, tuple[Parameter, ...]]":
+    import anyio  # noqa: PLC0415 -h stays quick
+
+    from batchup.edge.catalogue import known_models, look_for_one, parameters  # noqa: PLC0415 -h stays quick
+    from batchup.settings.nearest import did_you_mean  # noqa: PLC0415 beside what it is for
+
+    found = anyio.run(partial(look_for_one, job, key))
+    for line in found.problems:
+        click.echo(line, err=True)
+    if found.card is None:
+        hint = did_you_mean(job.model, [row["slug"] for row in known_models(job).models])
+        click.echo(
+            f"nothing is known of a model {job.model}{hint or ', so its parameters are not listed'}", err=True
+        )
+    return found.card, () if found.card is None else parameters(found.card)
+
+
+def _look(source: str, job: Job, parameters: Sequence[Parameter]) -> "Guess":
+    from dataclasses import replace  # noqa: PLC0415 beside what it is for
+
+    from batchup.edge.guessing import guess  # noqa: PLC0415 -h stays quick
+
+    here = replace(job, manifest=source, base=Path.cwd())
+    return guess(here, image_of(tuple(parameters)), [one.name for one in parameters])
+
+
+def _notes(card: "ModelCard | None") -> list[str]:
+    from batchup.cli.prices import price_words  # noqa: PLC0415 -h stays quick
+
+    if card is None:
+        return ["Nobody could be asked for the model's parameters: `batchup models` asks the service."]
+    words = price_words(card)
+    return [f"{words[0].upper()}{words[1:]}.", "A parameter that is left out takes the service's default."]
+
+
+def _from_rows(found: "Guess", parameters: Sequence[Parameter]) -> list[str]:
+    """Return the parameters that the manifest brings: what its columns are, and the picture in any case."""
+    image = image_of(tuple(parameters))
+    return [*found.names, *found.columns, *([image] if image else [])]
+
+
+def _listed(found: "Guess") -> str:
+    shown = ", ".join(found.strangers[:8])
+    return shown if len(found.strangers) <= 8 else f"{shown} and {len(found.strangers) - 8} more"
+
+
+def _relative(source: str, path: Path) -> str:
+    """Return where the source is from the job file's folder; a whole path stays one."""
+    return source if Path(source).is_absolute() else os.path.relpath(source, path.parent)
+
+
+def _write(path: Path, text: str, *, is_new: bool) -> None:
+    try:
+        with path.open("x" if is_new else "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        remedy = "Name another file behind -o."
+        raise OutputProblem(f"{path} cannot be written: {error.strerror}.", remedy=remedy) from error
