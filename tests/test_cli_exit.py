@@ -45,7 +45,8 @@ def test_failures_are_grouped_by_cause(tmp_path: Path) -> None:
     failed, rejected = summary["causes"]
     assert (failed["count"], failed["state"], failed["cause"]) == (3, "failed", "refused by moderation")
     assert (rejected["count"], rejected["state"], rejected["example_item"]) == (1, "rejected", "no image")
-    assert f"3 failed: refused by moderation, such as a\n    {failed['what_to_do']}" in done.err
+    told = " ".join(done.err.split())
+    assert f"3 failed 3 refused by moderation, such as a {failed['what_to_do']}" in told
     assert all(line["failure"]["cause"] == failed["cause"] for line in results(job).values())
 
 
@@ -53,7 +54,7 @@ def test_without_json_standard_output_is_empty(tmp_path: Path) -> None:
     """Talk goes to standard error, and quiet means none."""
     done = batchup(tmp_path, "run", simulated(tmp_path))
     assert (done.code, done.out) == (0, "")
-    assert "6 items: 6 saved" in done.err
+    assert "job: finished; 6 items in all\n     6  saved\n" in done.err
     again = batchup(tmp_path, "run", tmp_path / "job.toml", "--quiet")
     assert (again.code, again.out, again.err) == (0, "", "")
 

@@ -1,51 +1,52 @@
-"""The last words of a run: how it went, where things are, what to type next."""
+"""The last words of a run: a table of how it went, where things are, what to type next."""
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
-from batchup.cli.causes import cause_lines
+from batchup.cli.causes import SHOWN, beside, cause_lines, more_causes
+from batchup.core.advice import advise
 from batchup.core.books import Books
 from batchup.core.money import dollars
 from batchup.core.summary import Summary
+from batchup.edge.printable import printable
+from batchup.edge.words import duration
 from batchup.job import Job
 
-_NEXT = {
-    "finished": "some are running or not fetched yet; the same command continues",
-    "signal": "stopped; the same command continues",
-    "deadline": "the time was up; the same command continues",
-    "item_limit": "as many items as --limit allows; the same command continues",
-    "spend_limit": "max_spend is reached; raise it to continue",
+REPORT: Final = "report.html"
+WIDTH: Final = 79
+HEAD_COUNT: Final = 2  # lines before the table: an empty one, and how the run ended
+_LABEL_COLUMNS: Final = 9
+_COUNT_COLUMNS: Final = 6
+_FILE_TIME_S: Final = 2.0  # how exactly a file system keeps its times
+_ENDS: Final = {
+    "finished": "finished",
+    "nothing_to_do": "nothing to do",
+    "signal": "stopped",
+    "stopped": "stopped by its button",
+    "deadline": "stopped, as the time was up",
+    "item_limit": "stopped after as many items as --limit allows",
+    "spend_limit": "stopped, as max_spend is reached",
+    "bug": "ended by a bug in batchup",
 }
-_PRICELESS = "max_spend buys no more while no price is known; learn one with --limit 1 and without max_spend"
 
 
-def closing_words(summary: Summary, job: Job, path: Path) -> list[str]:
-    """Return the closing lines for a person."""
-    minutes, seconds = divmod(round(summary.wall_s), 60)
-    counts = [
-        f"{summary.saved} saved" + (f" ({summary.skipped} before)" if summary.skipped else ""),
-        *(f"{count} {word}" for count, word in _others(summary) if count),
-    ]
-    asked = f"{summary.creates} creates, {summary.polls} polls"
-    lines = [
-        f"{summary.items} items: {', '.join(counts)}",
-        f"{summary.requests} requests ({asked}), at most {summary.worst_window} in one window",
-        f"${summary.spend_usd:.2f} spent (job: ${summary.job_spend_usd:.2f}), {minutes}:{seconds:02} passed",
-    ]
-    if summary.books is not None and summary.books.accepted:
-        lines += books_lines(summary.books)
-    if summary.saved:
-        lines.append(f"pictures: {job.output.dir / 'images'}")
-    if summary.rejected:
-        lines.append(f"rejected rows: {job.output.dir / 'rejects.jsonl'}")
-    lines += cause_lines(summary.causes)
-    if summary.failed or summary.held or summary.in_doubt:
-        lines.append(f"what failed and why: {job.output.dir / 'results.jsonl'}")
-    then = _NEXT.get(summary.reason)
-    if summary.reason == "spend_limit" and summary.books is not None and summary.books.open_usd is None:
-        then = _PRICELESS
-    if then and (summary.outstanding or summary.reason != "finished"):
-        lines.append(f"{then}: batchup run {path}")
-    return lines
+def closing_words(
+    summary: Summary, job: Job, path: Path, width: int = WIDTH, ended_at: float | None = None
+) -> list[str]:
+    """Return the closing lines for a person, at most `width` columns wide but for paths and commands.
+
+    `ended_at` is when the run ended, in Unix seconds: just now, unless given.
+    """
+    ended = _ENDS.get(summary.reason, summary.reason.replace("_", " "))
+    lines = ["", f"{printable(summary.job)}: {ended}; {summary.items} items in all"]
+    lines += _counts(summary, width)
+    lines += _figures(summary, job, width)
+    began_at = (time.time() if ended_at is None else ended_at) - summary.wall_s
+    has_report = _has_report(job.output.dir / REPORT, began_at)
+    lines += _places(summary, job.output.dir, has_report=has_report)
+    return lines + _next(summary, path, width, has_report=has_report)
 
 
 def books_lines(books: Books) -> list[str]:
@@ -59,13 +60,97 @@ def books_lines(books: Books) -> list[str]:
     if open_count:
         reckoned = "at a price not known" if books.open_usd is None else f"about {dollars(books.open_usd)}"
         money += f", {reckoned} open"
-    lines = [f"books: {books.accepted} accepted = {' + '.join(parts)}; {money}"]
+    lines = [f"{books.accepted} accepted = {' + '.join(parts)}; {money}"]
     if not books.is_balanced:
         lines.append(
             "THE BOOKS DO NOT BALANCE: this is a bug in batchup; "
             f"{dollars(books.billed_usd)} were billed. `batchup audit` asks the service; buy nothing before."
         )
     return lines
+
+
+def _counts(summary: Summary, width: int) -> Iterator[str]:
+    """Yield a line for each end that items came to, and below it why."""
+    shown = summary.causes[:SHOWN]
+    for count, state, words in _ends_of_items(summary):
+        causes = [one for one in shown if one.state == state]
+        if count or state == "saved":
+            yield f"{count:>{_COUNT_COLUMNS}}  {state.replace('_', ' ')}{words}"
+            yield from cause_lines(causes, width)
+    yield from more_causes(summary.causes)
+
+
+def _ends_of_items(summary: Summary) -> tuple[tuple[int, str, str], ...]:
+    before = f", {summary.skipped} of them before this run" if summary.skipped else ""
+    return (
+        (summary.saved, "saved", before),
+        (summary.failed, "failed", ""),
+        (summary.held, "held", ""),
+        (summary.in_doubt, "in_doubt", ": nobody knows yet whether they were bought"),
+        (summary.outstanding, "outstanding", ""),
+        (summary.rejected, "rejected", ""),
+        (summary.duplicates, "duplicate rows", ""),
+    )
+
+
+def _figures(summary: Summary, job: Job, width: int) -> Iterator[str]:
+    """Yield what this run has taken: money, requests, time."""
+    spend = f"{dollars(summary.spend_usd)} this run, {dollars(summary.job_spend_usd)} the whole job"
+    others = summary.requests - summary.creates - summary.polls
+    asked = f"{summary.requests}: {summary.creates} creates, {summary.polls} polls, {others} others"
+    asked += f"; {summary.throttled} answered 429" if summary.throttled else ""
+    yield from beside("spend", spend, width, _LABEL_COLUMNS)
+    yield from beside("requests", asked, width, _LABEL_COLUMNS)
+    yield from beside("window", _window(summary, job), width, _LABEL_COLUMNS)
+    yield from beside("time", _time(summary, job), width, _LABEL_COLUMNS)
+    if summary.books is not None and summary.books.accepted:
+        for label, line in zip(("books", ""), books_lines(summary.books), strict=False):
+            yield from beside(label, line, width, _LABEL_COLUMNS)
+
+
+def _window(summary: Summary, job: Job) -> str:
+    """Say how close the requests came to their limit."""
+    rate = job.limits.rate
+    if rate is None:
+        return f"at most {summary.worst_window} requests in 60 s, without a limit"
+    return f"at most {summary.worst_window} requests in {rate.period_s:g} s, of {rate.count} that are allowed"
+
+
+def _time(summary: Summary, job: Job) -> str:
+    """Say how long it took and how fast that was; with a simulator in its time, as all rates are."""
+    speed = 1.0 if job.simulator is None else job.simulator.speed
+    words, saved = duration(summary.wall_s), summary.saved - summary.skipped
+    if saved and summary.wall_s > 0:
+        words += f"; {60 * saved / (summary.wall_s * speed):.1f} saved a minute"
+        words += "" if speed == 1 else f" (of simulated time, {speed:g} times as fast)"
+    return words
+
+
+def _places(summary: Summary, folder: Path, *, has_report: bool) -> Iterator[str]:
+    """Yield where things are."""
+    for is_there, label, name in (
+        (summary.saved > 0, "pictures", "images"),
+        (summary.failed + summary.held + summary.in_doubt > 0, "results", "results.jsonl"),
+        (summary.rejected > 0, "rejects", "rejects.jsonl"),
+        (has_report, "report", REPORT),
+    ):
+        if is_there:
+            yield f"{label:<{_LABEL_COLUMNS}}  {folder / name}"
+
+
+def _next(summary: Summary, path: Path, width: int, *, has_report: bool) -> list[str]:
+    advice = advise(summary, str(path), has_report=has_report)
+    if advice.command is None:
+        return []
+    return [f"{'next':<{_LABEL_COLUMNS}}  {advice.command}", *beside("", advice.why, width, _LABEL_COLUMNS)]
+
+
+def _has_report(path: Path, began_at: float) -> bool:
+    """Tell whether a report was written since the run began: an earlier one tells of less."""
+    try:
+        return path.stat().st_mtime >= began_at - _FILE_TIME_S
+    except OSError:
+        return False
 
 
 def _ends(books: Books) -> tuple[tuple[int, str], ...]:
@@ -76,15 +161,4 @@ def _ends(books: Books) -> tuple[tuple[int, str], ...]:
         (books.in_doubt, "in doubt"),
         (books.held, "held"),
         (books.written_off, "written off"),
-    )
-
-
-def _others(summary: Summary) -> tuple[tuple[int, str], ...]:
-    return (
-        (summary.failed, "failed"),
-        (summary.held, "held"),
-        (summary.in_doubt, "in doubt"),
-        (summary.outstanding, "outstanding"),
-        (summary.rejected, "rejected"),
-        (summary.duplicates, "duplicate rows"),
     )

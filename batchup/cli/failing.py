@@ -1,13 +1,16 @@
 """How a command ends when it cannot go on: one sentence what is wrong, one what to do, and the exit code."""
 
 import errno
+import os
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NoReturn
 
 from batchup.core.redaction import plain_words
-from batchup.edge.progress import printable
+from batchup.edge.printable import printable
 from batchup.errors import BatchupError, DiskProblem, InternalProblem
 
 
@@ -22,12 +25,7 @@ def problems_end_the_command(*, debug: bool = False) -> Iterator[None]:
         explain(problem)
         sys.exit(problem.exit_code)
     except OSError as error:
-        if error.errno == errno.EPIPE:
-            raise  # click ends quietly when nobody reads any more
-        if debug:
-            _show_where(error)
-        explain(DiskProblem(f"{error.filename or 'standard output'}: {error.strerror}"))
-        sys.exit(DiskProblem.exit_code)
+        end_by_the_system(error, debug=debug)
     except Exception as bug:  # noqa: BLE001 - the last resort: whatever it is ends in words
         if debug:
             _show_where(bug)
@@ -36,12 +34,29 @@ def problems_end_the_command(*, debug: bool = False) -> Iterator[None]:
         sys.exit(InternalProblem.exit_code)
 
 
+def end_by_the_system(error: OSError, *, debug: bool) -> NoReturn:
+    """End in words for what the system refuses, but raise it again where nobody reads any more."""
+    if error.errno == errno.EPIPE:
+        raise error  # click ends quietly
+    if debug:
+        _show_where(error)
+    explain(DiskProblem(f"{error.filename or 'standard output'}: {error.strerror}"))
+    sys.exit(DiskProblem.exit_code)
+
+
 def explain(problem: BatchupError) -> None:
     """Say on standard error what is wrong and what to do."""
     with suppress(OSError, ValueError, AttributeError):
         for line in f"batchup: {problem}".splitlines():
             sys.stderr.write(f"{printable(line)}\n")
         sys.stderr.flush()
+
+
+def stand_in_for_closed_streams() -> None:
+    """Give what was closed before the process began (`>&-`) a stream that goes nowhere, in place of None."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 for the whole process
 
 
 def _show_where(error: Exception) -> None:

@@ -1,38 +1,135 @@
 """`batchup status JOB`: how a job stands, from `status.json`, without touching the run."""
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
 
 from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG, JOB_FILE
-from batchup.edge.progress import describe
+from batchup.cli.screen import Screen
+from batchup.cli.standing import Standing, line_of, lines_of
 from batchup.edge.status import NAME, Status
+from batchup.edge.terminal import columns
+from batchup.edge.words import describe
 from batchup.errors import DataProblem
 from batchup.job import Job
 
-_NO_PROBLEM = (0, 75)  # all done, and stopped on purpose
-_SIGNALLED = 128
+LOOK_EVERY_S: Final = 2.0
+WIDEST: Final = 100
+_NO_PROBLEM: Final = (0, 75)  # all done, and stopped on purpose
+_SIGNALLED: Final = 128
+EPILOG: Final = """`batchup fields status` explains what --json prints.
+
+\b
+Examples:
+  batchup status nightly.toml
+  batchup status nightly.toml --watch
+  batchup status nightly.toml --json
+"""
 
 
-@click.command(name="status")
+@click.command(name="status", epilog=EPILOG)
 @JOB_FILE
-@click.option("--json", "as_json", is_flag=True, help="Print status.json as it is.")
+@click.option("--watch", is_flag=True, help="Draw it anew every two seconds until the run ends, or Ctrl-C.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print status.json as it is; with --watch a line at each change."
+)
 @DEBUG
-def command(job: Path, *, as_json: bool, debug: bool) -> None:
+def command(job: Path, *, watch: bool, as_json: bool, debug: bool) -> None:
     """Say how JOB stands: while it runs as of the last few seconds, else as its last run left it.
 
     Exits with 0 when all is well, with 3 when something failed or was held, or a problem ended its last run.
     """
     with problems_end_the_command(debug=debug):
-        folder = Job.load(job).output.dir
-        status, text = _read(folder / NAME, job)
-        now = status.now
-        click.echo(text if as_json else _words(status, job, folder))
+        loaded = Job.load(job)
+
+        def read() -> Standing:
+            return _read(loaded.output.dir, job)
+
+        show = _shower(loaded, job, is_watching=watch, as_json=as_json)
+        status = follow(read, show, time.sleep if watch else None)
+    now = status.now
     is_ill = now.failed or now.held or now.in_doubt or now.rejected
     sys.exit(3 if is_ill or _has_ended_badly(status) else 0)
+
+
+def follow(
+    read: Callable[[], Standing], show: Callable[[Standing], None], wait: Callable[[float], None] | None
+) -> Status:
+    """Show how the run stands, and with `wait` again and again until it ends or is interrupted."""
+    standing = read()
+    show(standing)
+    try:
+        while wait is not None and standing.is_running:
+            wait(LOOK_EVERY_S)
+            standing = read()
+            show(standing)
+    except KeyboardInterrupt:  # whoever has seen enough is no problem
+        pass
+    return standing.status
+
+
+def _shower(job: Job, path: Path, *, is_watching: bool, as_json: bool) -> Callable[[Standing], None]:
+    if as_json or (is_watching and not sys.stdout.isatty()):
+        return _Lines(job, path, is_watching=is_watching, as_json=as_json)
+    screen = Screen() if is_watching else None
+
+    def show(standing: Standing) -> None:
+        width = min(WIDEST, columns(sys.stdout))
+        lines = lines_of(standing, job, path, width=width, bar=_bar_of())
+        if screen is not None and standing.is_running:
+            screen.draw(lines, columns(sys.stdout))
+        else:
+            if screen is not None:
+                screen.draw((), columns(sys.stdout))
+            _print("\n".join(lines))
+
+    return show
+
+
+class _Lines:
+    """Prints a line whenever there is something new, and the whole at the end."""
+
+    def __init__(self, job: Job, path: Path, *, is_watching: bool, as_json: bool) -> None:
+        self._job, self._path = job, path
+        self._is_watching, self._as_json = is_watching, as_json
+        self._last: str | None = None
+
+    def __call__(self, standing: Standing) -> None:
+        """Show what has changed."""
+        if self._as_json:
+            text = standing.text if not self._is_watching else _in_one_line(standing.text)
+        elif standing.is_running:
+            text = line_of(standing, describe(standing.status.now))
+        else:
+            text = "\n".join(lines_of(standing, self._job, self._path, width=WIDEST))
+        if text != self._last:
+            _print(text)
+        self._last = text
+
+
+def _in_one_line(text: str) -> str:
+    return msgspec.json.encode(msgspec.json.decode(text)).decode()
+
+
+def _print(text: str) -> None:
+    """Print on standard output, what its encoding cannot spell as a question mark."""
+    encoding = sys.stdout.encoding or "utf-8"
+    click.echo(text.encode(encoding, "replace").decode(encoding))
+    sys.stdout.flush()
+
+
+def _bar_of() -> str:
+    try:
+        "█".encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return "#"
+    return "█"
 
 
 def _has_ended_badly(status: Status) -> bool:
@@ -41,22 +138,14 @@ def _has_ended_badly(status: Status) -> bool:
     return code not in _NO_PROBLEM and code < _SIGNALLED
 
 
-def _read(path: Path, job: Path) -> tuple[Status, str]:
+def _read(folder: Path, job: Path) -> Standing:
+    path = folder / NAME
     try:
         text = path.read_text(encoding="utf-8")
-        return msgspec.json.decode(text, type=Status), text
+        status = msgspec.json.decode(text, type=Status)
     except FileNotFoundError:
         remedy = f"Start it with `batchup run {job}`."
         raise DataProblem(f"{job} has not run yet: there is no {path}.", remedy=remedy) from None
     except (OSError, ValueError) as problem:
         raise DataProblem(f"{path} cannot be read: {problem}.") from problem
-
-
-def _words(status: Status, job: Path, folder: Path) -> str:
-    if status.summary is not None:
-        how = f"ended ({status.summary.reason}, exit {status.summary.exit_code})"
-    elif status.was_cut_off(folder):
-        how = f"cut off; `batchup run {job}` continues"
-    else:
-        how = "running"
-    return f"{status.job}: {how}, as of {status.written_at}\n{describe(status.now)}"
+    return Standing(status, text, status.was_cut_off(folder))

@@ -1,5 +1,6 @@
 """How far a long command is, on standard error: a line that is written over, or one now and then."""
 
+import os
 import sys
 import time
 from contextlib import suppress
@@ -14,7 +15,7 @@ class Ticker:
     def __init__(self, what: str, total: int | None = None) -> None:
         self._what, self._total, self._count = what, total, 0
         with suppress(AttributeError, ValueError):
-            self._is_terminal = sys.stderr.isatty()
+            self._is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._every_s = _ON_TERMINAL_S if self._is_terminal else _ELSEWHERE_S
         self._shown_at = time.monotonic()
         self._has_shown = False

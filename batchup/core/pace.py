@@ -70,6 +70,17 @@ def predictions_per_s(board: Board) -> float:
     )
 
 
+def likely_per_s(board: Board) -> float:
+    """Return how many predictions a second to expect, with whatever tells of their ends just now."""
+    polled, planner = predictions_per_s(board), board.watch.planner
+    if board.survey.is_used:
+        return max(polled, _survey_pace(board, board.survey.lag_s)[0])
+    heard = slots(board) / (planner.durations.mean_s + 2 * planner.round_trip_s)
+    if board.policy.requests_per_s is not None:
+        heard = min(heard, board.policy.requests_per_s / (1 + requests_besides(board)))
+    return max(polled, board.hooks.share * heard)
+
+
 def is_survey_worth_it(board: Board, lag_s: float) -> bool:
     """Tell whether surveys of a list so late allow more predictions a second than polls do.
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from batchup.core.board import Board
-from batchup.core.pace import predictions_per_s
+from batchup.core.eta import Eta
+from batchup.core.next_look import next_look_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +29,28 @@ class Snapshot:
     spend_usd: float
     job_spend_usd: float
     note: str | None  # why nothing is being created right now, in words
+    concurrency: int = 0  # predictions that may be in flight
+    max_spend_usd: float | None = None  # the most that the job may cost
+    next_poll_s: float | None = None  # until the next planned look, None while none is planned
+    creates_end_s: float | None = None  # until nothing is created any more, None without a deadline
 
 
 def snapshot(
-    board: Board, now: float, *, total: int | None, requests_last_minute: int, rate_limit: int | None
+    board: Board,
+    now: float,
+    *,
+    total: int | None,
+    requests_last_minute: int,
+    rate_limit: int | None,
+    permits: int = 1,
+    eta: Eta | None = None,
 ) -> Snapshot:
-    """Return the run as it is at `now`; `total` is how many rows the manifest has, if they are counted."""
+    """Return the run as it is at `now`; `total` is how many rows the manifest has, if they are counted.
+
+    `permits` is how many requests may be sent at this instant; `eta` has followed the run so far.
+    """
     tally = board.tally
+    look_at = next_look_at(board, now, permits)
     return Snapshot(
         elapsed_s=now,
         total=None if total is None else max(total - tally.duplicates, 0),
@@ -48,29 +64,19 @@ def snapshot(
         in_flight=board.running_count - tally.in_doubt,
         saving=len(board.saving),
         per_minute=tally.per_minute(now),
-        eta_s=eta_s(board, now, total),
+        eta_s=(Eta() if eta is None else eta).look(board, now, total),
         requests_last_minute=requests_last_minute,
         rate_limit=rate_limit,
         spend_usd=tally.spend_usd,
         job_spend_usd=tally.job_spend_usd,
         note=board.brakes.why(now),
+        concurrency=board.policy.concurrency,
+        max_spend_usd=board.policy.max_spend,
+        next_poll_s=None if look_at is None else max(0.0, look_at - now),
+        creates_end_s=_creates_end_s(board, now),
     )
 
 
-def eta_s(board: Board, now: float, total: int | None) -> float | None:
-    """Return the seconds until the last item is saved, from the learned durations and the limits.
-
-    None until the manifest's rows are counted.
-    """
-    if total is None:
-        return None
-    tally = board.tally
-    done = tally.saved + tally.failed + tally.held + tally.rejected + tally.duplicates
-    left = max(0, total - done)
-    if left == 0:
-        return 0.0
-    mean = board.watch.planner.durations.mean_s
-    running = board.running_count
-    waiting = max(0, left - running - len(board.saving))
-    pause = max(0.0, board.brakes.resume_at - now)
-    return pause + waiting / predictions_per_s(board) + mean * (1.0 if waiting else 0.6)
+def _creates_end_s(board: Board, now: float) -> float | None:
+    deadline = board.policy.deadline_at
+    return None if deadline is None else max(0.0, deadline - board.landing_s() - now)

@@ -47,7 +47,13 @@ class Summary:
 
 
 def ended(
-    tally: Tally, *, is_complete: bool, is_item_limited: bool, is_past_deadline: bool, is_broke: bool
+    tally: Tally,
+    *,
+    is_complete: bool,
+    is_item_limited: bool,
+    is_past_deadline: bool,
+    is_broke: bool,
+    is_stopped: bool = False,
 ) -> tuple[str, int]:
     """Return the reason and the exit code of a run that came to its own end.
 
@@ -60,6 +66,8 @@ def ended(
         code = 75
     else:
         code = 3 if tally.failed or tally.rejected else 0
+    if has_work_left and is_stopped:
+        return "stopped", code
     if has_work_left and is_past_deadline:
         return "deadline", code
     if has_work_left and is_broke:

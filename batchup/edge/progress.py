@@ -9,11 +9,17 @@ from typing import Any, ClassVar, Protocol, TextIO
 
 from tqdm import tqdm  # type: ignore[import-untyped] # tqdm brings no types
 
-from batchup.core.redaction import plain_words
 from batchup.core.snapshot import Snapshot
+from batchup.edge.printable import printable
+from batchup.edge.terminal import RED, columns, has_colour, painted
+from batchup.edge.words import describe, done_count, fitting
+
+__all__ = ["Printer", "SilentPrinter", "describe", "make_printer", "printable"]
 
 _FIRST_LINE_S = 10.0
 _LINE_EVERY_S = 60.0
+LEAST_CELLS, MOST_CELLS = 10, 40  # of the bar
+COLUMNS_A_CELL = 8
 
 
 class Printer(Protocol):
@@ -149,15 +155,23 @@ class BarPrinter:
 
     def __init__(self, stream: SafeStream) -> None:
         self._stream = stream
+        self._has_colour = has_colour(stream)
         self._bar: _Bar | None = None
 
     def show(self, snapshot: Snapshot) -> None:
-        """Draw the bar anew."""
-        text = printable(describe(snapshot))
+        """Draw the bar anew, as wide as the terminal is by now."""
+        width = columns(self._stream)
+        cells = min(MOST_CELLS, max(LEAST_CELLS, width // COLUMNS_A_CELL))
+        parts = fitting(snapshot, width - cells - len("|| "))
+        text = ", ".join(painted(p.text, RED) if p.is_alarm and self._has_colour else p.text for p in parts)
+        done, look = done_count(snapshot), f"|{{bar:{cells}}}| {{desc}}"
         if self._bar is None:
-            self._bar = _draw(self._stream, text)
-        self._bar.total = snapshot.total
-        self._bar.n = _done(snapshot)
+            colour = "green" if self._has_colour else None
+            self._bar = _Bar(
+                file=self._stream, desc=text, initial=done, bar_format=look, ncols=width, colour=colour
+            )
+        self._bar.bar_format, self._bar.ncols = look, width
+        self._bar.total, self._bar.n = snapshot.total, done
         self._bar.set_description_str(text)
 
     def say(self, line: str) -> None:
@@ -174,69 +188,3 @@ class BarPrinter:
             self.show(snapshot)
         if self._bar is not None:
             self._bar.close()
-
-
-def _draw(stream: SafeStream, text: str) -> _Bar:
-    return _Bar(
-        file=stream,
-        desc=text,
-        bar_format="|{bar:10}| {desc}",
-        dynamic_ncols=True,
-        colour=None if os.environ.get("NO_COLOR") else "green",
-    )
-
-
-def describe(snapshot: Snapshot) -> str:
-    """Say how the run stands in one line, what matters most first; lengths in the service's time."""
-    parts = [
-        f"{_done(snapshot)}/{'?' if snapshot.total is None else snapshot.total}",
-        f"{snapshot.in_flight} in flight",
-        f"{snapshot.failed} failed",
-        f"{snapshot.per_minute:.1f}/min",
-        f"ETA {duration(snapshot.eta_s)}",
-        f"{_requests(snapshot)} req/min",
-        f"${snapshot.spend_usd:.2f}",
-        *(f"{count} {word}" for count, word in _rare(snapshot) if count),
-    ]
-    if snapshot.note:
-        parts.append(snapshot.note)
-    return ", ".join(parts)
-
-
-def duration(seconds: float | None) -> str:
-    """Write a length as `m:ss` or `h:mm:ss`; unknown is `?`."""
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def printable(line: str) -> str:
-    """Replace what would move a terminal's cursor or colour it, and what looks secret: words may be foreign.
-
-    What is printed at night ends up in a journal or a mail.
-    """
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
-        for character in plain_words(line)
-    )
-
-
-def _done(snapshot: Snapshot) -> int:
-    """Count the items that need nothing more of this run."""
-    return snapshot.saved + snapshot.failed + snapshot.held + snapshot.rejected
-
-
-def _rare(snapshot: Snapshot) -> tuple[tuple[int, str], ...]:
-    return (
-        (snapshot.saving, "saving"),
-        (snapshot.in_doubt, "in doubt"),
-        (snapshot.held, "held"),
-        (snapshot.rejected, "rejected"),
-    )
-
-
-def _requests(snapshot: Snapshot) -> str:
-    count = snapshot.requests_last_minute
-    return str(count) if snapshot.rate_limit is None else f"{count}/{snapshot.rate_limit}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from batchup.core.in_flight import Running
 from batchup.core.snapshot import Snapshot
 from batchup.core.summary import Summary
 from batchup.edge.lock import is_held
@@ -14,7 +15,10 @@ NAME: Final = "status.json"
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The file's content; `summary` is None while the run goes on. `written_at` is in RFC 3339, UTC."""
+    """The file's content; `summary` is None while the run goes on. `written_at` is in RFC 3339, UTC.
+
+    `running` is what is in flight, the oldest first, at most `core.in_flight.SHOWN` of them.
+    """
 
     job: str
     run: str
@@ -24,6 +28,7 @@ class Status:
     written_at: str
     now: Snapshot
     summary: Summary | None
+    running: tuple[Running, ...] = ()
 
     def was_cut_off(self, folder: Path) -> bool:
         """Tell whether the run in `folder` said it was going on and holds its lock no more.

@@ -1,13 +1,13 @@
 """The picture of a run, and the guess of its end."""
 
 import pytest
-from core.fake_service import FakeService
 from core.parts import Bench, problem
-from core.world import World, items
 
 from batchup.core.board import Board
+from batchup.core.eta import Eta, eta_s
 from batchup.core.messages import ItemCounted
-from batchup.core.snapshot import Snapshot, eta_s, snapshot
+from batchup.core.next_look import next_look_at
+from batchup.core.snapshot import Snapshot, snapshot
 from batchup.core.verdicts import Verdict
 
 
@@ -71,12 +71,29 @@ def test_requests_or_slots_bound_the_end() -> None:
     assert 1000 * 2 / 0.1 <= of_requests < 1000 * 2.2 / 0.1  # a create and a little over one poll
 
 
-@pytest.mark.parametrize("done", [0.25, 0.5, 0.75])
-def test_the_guess_is_a_good_one(done: float) -> None:
-    """In the middle of a run the guessed end is within a fifth of the true one."""
-    world = World(FakeService(mean_s=53), items(200))
-    while world.board.tally.saved < 200 * done:
-        world.step()
-    guessed, at = eta_s(world.board, world.now(), 200), world.now()
-    world.run()
-    assert guessed == pytest.approx(world.now() - at, rel=0.2)
+def test_the_limits_are_in_the_picture() -> None:
+    """Whoever draws gauges needs to know what they go up to, and when the next look is."""
+    bench = Bench(3, concurrency=7, max_spend=2.5)
+    assert (picture(bench.board).concurrency, picture(bench.board).max_spend_usd) == (7, 2.5)
+    assert picture(bench.board).next_poll_s is None
+    bench.create(0.0)
+    look_s = picture(bench.board).next_poll_s
+    assert look_s is not None
+    assert 10.0 + look_s == pytest.approx(next_look_at(bench.board, 10.0, 1))
+
+
+def test_a_deadline_is_in_the_picture() -> None:
+    """It is told how long creates may go on: less than until the deadline, and never below nought."""
+    assert picture(Bench().board).creates_end_s is None
+    board = Bench(deadline_at=1000.0).board
+    end_s = picture(board).creates_end_s
+    assert end_s == pytest.approx(1000.0 - 10.0 - board.landing_s())
+    assert picture(board, now=999.0).creates_end_s == 0.0
+
+
+def test_an_end_that_was_followed_is_shown() -> None:
+    """With somebody who has followed the run, the end is the one that was told so far."""
+    board, eta = Bench().board, Eta()
+    first = eta.look(board, 10.0, 100)
+    shown = snapshot(board, 10.1, total=900, requests_last_minute=0, rate_limit=None, eta=eta)
+    assert shown.eta_s == pytest.approx(first, abs=0.11)

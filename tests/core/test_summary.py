@@ -61,6 +61,13 @@ def test_the_word_says_why(tally: Tally, past: bool, limited: bool, broke: bool,
     assert got == word
 
 
+def test_a_stop_on_request_is_told_before_any_limit() -> None:
+    """Whoever pressed the button finds it in the summary, unless all was done by then."""
+    left, done = Tally(items=5, requests=9), Tally(items=5, saved=5, requests=9)
+    assert end_of(left, is_stopped=True, is_past_deadline=True, is_broke=True) == ("stopped", 75)
+    assert end_of(done, is_stopped=True) == ("finished", 0)
+
+
 def test_an_unread_manifest_has_work_left() -> None:
     """What was not read may be work: the run was cut short, though nothing it knows of is outstanding."""
     assert end_of(Tally(), is_complete=False, is_past_deadline=True) == ("deadline", 75)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batchup.cli.causes import SHOWN, cause_lines
+from batchup.cli.causes import SHOWN, cause_lines, more_causes
 from batchup.core import causes
 from batchup.core.calendar import Calendar
 from batchup.core.causes import Cause
@@ -83,13 +83,15 @@ def assert_unseen(folder: Path, secret: bytes) -> None:
 
 
 def test_lines_for_a_person_are_few() -> None:
-    """The largest groups are told with an example and advice, the rest by number."""
-    many = [Cause("failed", f"c{k}", 20 - k, "Do.", "x" if k else None) for k in range(SHOWN + 2)]
-    lines = cause_lines(many)
-    assert lines[:4] == ["20 failed: c0", "    Do.", "19 failed: c1, such as x", "    Do."]
-    assert lines[-1] == "... and 23 more, of 2 other causes: see results.jsonl"
-    assert len(lines) == 2 * SHOWN + 1
-    assert cause_lines([]) == []
+    """The largest groups are told with an example and advice, the rest by number; no line is too wide."""
+    many = [Cause("failed", f"c{k}", 20 - k, "Do. " * 30, "x" if k else None) for k in range(SHOWN + 2)]
+    lines = cause_lines(many, width=60)
+    assert [line for line in lines if "c" in line][:2] == ["       20  c0", "       19  c1, such as x"]
+    assert lines[1].startswith("           Do. Do.")
+    assert max(map(len, lines)) <= 60
+    assert not any("c8" in line for line in lines)
+    assert more_causes(many) == ["       23  more, of 2 other causes: see results.jsonl"]
+    assert (cause_lines([]), more_causes(many[:SHOWN])) == ([], [])
 
 
 def kinds(name: str, position: int) -> set[str]:

@@ -23,10 +23,9 @@ from batchup.edge.progress import (
     Printer,
     SafeStream,
     SilentPrinter,
-    describe,
-    duration,
     make_printer,
 )
+from batchup.edge.words import describe
 
 SNAPSHOT = Snapshot(
     elapsed_s=60.0,
@@ -80,36 +79,6 @@ def seen(screen: int) -> str:
     return arrived.decode()
 
 
-def test_the_line_says_how_the_run_stands() -> None:
-    """All figures that matter are there, in the service's time, and rare ones unless they are nought."""
-    assert describe(SNAPSHOT) == (
-        "12/24, 7 in flight, 1 failed, 10.5/min, ETA 1:15, 58/60 req/min, $0.10, 2 saving, 1 rejected"
-    )
-    bare = replace(
-        SNAPSHOT,
-        total=None,
-        saving=0,
-        rejected=0,
-        held=1,
-        in_doubt=3,
-        eta_s=None,
-        rate_limit=None,
-        note="no credit",
-    )
-    assert describe(bare) == (
-        "12/?, 7 in flight, 1 failed, 10.5/min, ETA ?, 58 req/min, $0.10, 3 in doubt, 1 held, no credit"
-    )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(None, "?"), (0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00"), (90_061, "25:01:01")],
-)
-def test_lengths_are_readable(seconds: float | None, text: str) -> None:
-    """A length is minutes and seconds, with hours as soon as there are some."""
-    assert duration(seconds) == text
-
-
 def test_a_stream_that_is_no_terminal_gets_few_lines() -> None:
     """The first line comes after ten seconds, then at most one a minute, and one at the end."""
     stream, clock = io.StringIO(), Clock()
@@ -148,15 +117,18 @@ def test_quiet_is_quiet() -> None:
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal the bar shows the figures, and a line said stands above it, untorn."""
+    """On a terminal the bar shows the figures, failures in red, and a line said stands above it, untorn."""
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE"):
+        monkeypatch.delenv(name, raising=False)
     with terminal() as (stream, screen):
         printer = make_printer(quiet=False, stream=stream)
         assert isinstance(printer, BarPrinter)
+        printer.show(replace(SNAPSHOT, failed=0))
+        assert "\x1b[31m" not in seen(screen)
         printer.show(SNAPSHOT)
         text = seen(screen)
-        assert describe(SNAPSHOT) in text
+        assert "12/24, 7 in flight, \x1b[31m1 failed\x1b[0m, 10.5/min, ETA 1:15" in text
         assert "█" in text
         assert "\x1b[32m" in text
         printer.say("careful")
@@ -178,18 +150,32 @@ def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[3" not in text
 
 
-@pytest.mark.parametrize(("columns", "last"), [(40, "7 in flight"), (80, "58/60 req/min")])
-def test_a_narrow_terminal_is_not_overrun(monkeypatch: pytest.MonkeyPatch, columns: int, last: str) -> None:
-    """The line is cut to the terminal's width, what matters least at its end; 80 columns hold what counts."""
+@pytest.mark.parametrize(("columns", "cells"), [(40, 10), (80, 10), (200, 24), (400, 40)])
+def test_a_bar_fits_its_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, cells: int) -> None:
+    """The line is never as wide as the terminal, where it would wrap; a wide one has a longer bar."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     with terminal(columns) as (stream, screen):
         printer = make_printer(quiet=False, stream=stream)
-        printer.show(SNAPSHOT)
+        printer.show(replace(SNAPSHOT, note="no credit: " + "x" * 500, max_spend_usd=3.0))
         text = seen(screen)
         printer.close()
-    assert max(len(part) for part in re.split(r"[\r\n]", re.sub(r"\x1b\[\w+", "", text))) <= columns
-    assert last in text
+    lines = [re.sub(r"\x1b\[\w+", "", part) for part in re.split(r"[\r\n]", text)]
+    assert 20 < max(map(len, lines)) < columns
+    assert f"|{'█' * (cells // 2)}{' ' * (cells - cells // 2)}| 12/24," in text
+
+
+def test_a_terminal_that_shrinks_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next line fits the new width."""
+    monkeypatch.setenv("TERM", "xterm")
+    with terminal(200) as (stream, screen):
+        printer = make_printer(quiet=False, stream=stream)
+        printer.show(SNAPSHOT)
+        assert "req/min" in seen(screen)
+        fcntl.ioctl(stream.fileno(), termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+        printer.show(SNAPSHOT)
+        assert "req/min" not in seen(screen)
+        printer.close()
 
 
 def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:

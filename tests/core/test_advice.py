@@ -1,0 +1,74 @@
+"""What to type next, from how a run ended."""
+
+import shlex
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from batchup.core.advice import advise, next_command
+from batchup.core.books import Books
+from batchup.core.causes import AGAIN, Cause
+from batchup.core.summary import Summary
+
+JOB = "jobs/night ly.toml"
+RUN = "batchup run 'jobs/night ly.toml'"
+DONE = Summary(
+    job="nightly", run="r", reason="finished", exit_code=0, items=100, saved=100, manifest_complete=True,
+    job_spend_usd=1.0,
+)  # fmt: skip
+PASSING = Cause("failed", "the service did not answer", 3, AGAIN, "a")
+FINAL = Cause("failed", "image too large", 3, "Make it smaller.", "a")
+OPEN = Books(accepted=3, in_flight=3, open_usd=None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "command"),
+    [
+        ({}, "batchup report 'jobs/night ly.toml'"),
+        ({"reason": "nothing_to_do"}, "batchup report 'jobs/night ly.toml'"),
+        ({"outstanding": 5}, RUN),
+        ({"outstanding": 5, "reason": "signal", "failed": 3, "held": 1}, RUN),
+        ({"in_doubt": 1, "held": 1}, RUN),
+        ({"reason": "deadline", "manifest_complete": False}, RUN),
+        ({"failed": 3, "held": 1, "causes": (FINAL, PASSING)}, RUN),
+        ({"failed": 3, "held": 1, "causes": (FINAL,)}, "batchup resolve 'jobs/night ly.toml'"),
+        ({"failed": 3, "rejected": 1, "causes": (FINAL,)}, f"{RUN} --rerun-failed"),
+        ({"rejected": 1}, RUN),
+        ({"outstanding": 50, "reason": "spend_limit", "books": Books(open_usd=0.0)}, f"{RUN} --max-spend 2"),
+        ({"outstanding": 500, "reason": "spend_limit"}, f"{RUN} --max-spend 7"),
+        ({"outstanding": 50, "reason": "spend_limit", "job_spend_usd": 0.0}, RUN),
+        ({"outstanding": 50, "reason": "spend_limit", "saved": 0}, RUN),
+        ({"outstanding": 50, "reason": "spend_limit", "books": OPEN}, f"{RUN} --limit 1"),
+        ({"outstanding": 5, "books": Books(accepted=3, well=2)}, "batchup audit 'jobs/night ly.toml'"),
+    ],
+)
+def test_there_is_one_command_for_each_end(changes: dict[str, Any], command: str) -> None:
+    """Money that is not accounted for comes first, then what goes by itself, then what a person decides."""
+    assert next_command(replace(DONE, **changes), JOB) == command
+
+
+@pytest.mark.parametrize("job", ["jobs/a-b.toml", "it's.toml", "a b", "$(x)", "ünï.toml", "", "a\nb"])
+def test_a_command_can_be_typed(job: str) -> None:
+    """The job file is quoted as a shell wants it, where it has to be."""
+    assert next_command(replace(DONE, outstanding=1), job) == shlex.join(["batchup", "run", job])
+
+
+def test_where_all_is_done_and_shown_nothing_is_left_to_type() -> None:
+    """A report that is there already need not be asked for."""
+    assert next_command(DONE, JOB, has_report=True) is None
+    assert next_command(replace(DONE, outstanding=1), JOB, has_report=True) == RUN
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"outstanding": 1, "reason": "signal"}, "stopped; the same command continues"),
+        ({"outstanding": 1}, "some are running"),
+        ({"outstanding": 1, "reason": "spend_limit", "books": OPEN}, "no price is known"),
+        ({"outstanding": 1, "reason": "spend_limit"}, "raise it"),
+    ],
+)
+def test_the_reason_is_told_beside_it(changes: dict[str, Any], words: str) -> None:
+    """A person reads why before typing."""
+    assert words in advise(replace(DONE, **changes), JOB).why
