@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 EPILOG = """\b
 What is found, and what to do:
   paid and not claimed   the command to claim it stands beside it
-  not in the list        the service may have forgotten it; nothing is lost here
-  another cost           the books follow what polls said; the list may be right
+  not in the list        the service may have forgotten it; nothing is lost
+  another cost           the books go by the polls; the list may be right
+
+`batchup fields audit` explains what --json prints.
 
 \b
 Examples:

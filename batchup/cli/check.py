@@ -17,9 +17,16 @@ if TYPE_CHECKING:
     from batchup.edge.forecast import Outlook
 
 SHOWN = 20
+EPILOG = """`batchup fields check` explains what --json prints.
+
+\b
+Examples:
+  batchup check nightly.toml
+  batchup check nightly.toml --manifest photos/ --forecast
+"""
 
 
-@click.command(name="check")
+@click.command(name="check", epilog=EPILOG)
 @JOB_FILE
 @click.option("--manifest", metavar="PATH", help="Use this manifest instead of the job's.")
 @click.option(

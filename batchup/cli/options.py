@@ -52,5 +52,14 @@ def _aware(instant: datetime) -> datetime:
     return instant if instant.tzinfo else instant.astimezone()
 
 
+def known_slugs(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Return the models that begin so, of those that are known without asking: for the tab key."""
+    from batchup.cli.asking import asked_job  # noqa: PLC0415 -h stays quick
+    from batchup.edge.catalogue import known_models  # noqa: PLC0415 -h stays quick
+
+    slugs = (row["slug"] for row in known_models(asked_job(None, "each-upscaler")).models)
+    return [slug for slug in slugs if slug.startswith(begun)]
+
+
 JOB_FILE = click.argument("job", type=click.Path(path_type=Path), metavar="JOB")
 DEBUG = click.option("--debug", is_flag=True, help="Show where in the code a problem arose.")

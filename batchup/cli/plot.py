@@ -14,6 +14,12 @@ from batchup.job import Job, Limits
 from batchup.report.pace import Pace
 from batchup.settings.units import Rate
 
+EPILOG = """\b
+Examples:
+  batchup plot nightly.toml -o nightly.png
+  batchup plot http://127.0.0.1:8700/stats/log
+"""
+
 
 class _Rate(click.ParamType[Rate | None]):
     """A rate such as 60/min, or unlimited."""
@@ -28,22 +34,28 @@ class _Rate(click.ParamType[Rate | None]):
             self.fail(str(problem), param, ctx)
 
 
-@click.command(name="plot")
+@click.command(name="plot", epilog=EPILOG)
 @click.argument("source", metavar="JOB|LOG")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("pace.png"),
+    metavar="FILE",
     help="Write the picture here.  [default: pace.png]",
 )
 @click.option("--run", "run_id", metavar="ID", help="Draw this run of a job's log instead of the newest.")
 @click.option(
-    "--rate", type=_Rate(), default="60/min", help="The limit drawn for a simulator's log.  [default: 60/min]"
+    "--rate",
+    type=_Rate(),
+    metavar="RATE",
+    default="60/min",
+    help="The limit drawn for a simulator's log.  [default: 60/min]",
 )
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1),
+    metavar="N",
     default=Limits().concurrency,
     show_default=True,
     help="The slots drawn for a simulator's log.",

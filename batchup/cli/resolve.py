@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Decisions:
-  found:ID  its create was accepted as prediction ID: the next run polls it, and
-            buys nothing; the service is asked whether that shows what was sent
+  found:ID  its create was accepted as prediction ID: the next run polls it
+            and buys nothing; the service is asked if that shows what was sent
   absent    its create was never accepted: the next run sends it again
-  abandon   nobody wants it any more: it fails, and `batchup run --rerun-failed`
-            buys it anew; an item in flight is cancelled at the service
+  abandon   nobody wants it any more: it fails, and only
+            `batchup run --rerun-failed` buys it anew; an item in flight is
+            cancelled at the service
+
+`batchup fields resolve` explains what --json prints.
 
 \b
 Examples:

@@ -11,8 +11,10 @@ from typing import Any, TypeVar, get_args
 import click
 import msgspec
 
+from batchup.cli.failing import problems_end_the_command
 from batchup.simulator.faults import FAULTS
 from batchup.simulator.settings import (
+    Engine,
     SimulatorSettings,
     WebhookBody,
     WebhookScheme,
@@ -23,7 +25,20 @@ from batchup.simulator.settings import (
 
 _T = TypeVar("_T")
 
-_EPILOG = "\b\nFaults:\n" + "\n".join(f"  {name:<18}{line}" for name, line in FAULTS.items())
+_FAULTS = "\n".join(f"  {name:<18}{line}" for name, line in FAULTS.items())
+_EPILOG = f"""\b
+Faults:
+{_FAULTS}
+
+`batchup fields stats` explains what /stats answers; /stats/log has every request. A job with
+`[service] url = "simulator"` has a simulator of its own, with the same durations and faults.
+
+\b
+Examples:
+  batchup simulate
+  batchup simulate --port 8700 --speed 20 --durations lognormal:53s:0.3
+  batchup simulate --speed 20 --fault create_lost=0.02 --fault poll_5xx=0.1
+"""
 
 
 def _parsed(parse: Callable[[str], _T]) -> Callable[[click.Context, click.Parameter, Any], Any]:
@@ -37,23 +52,49 @@ def _parsed(parse: Callable[[str], _T]) -> Callable[[click.Context, click.Parame
 
 
 @click.command("simulate", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
+@click.option(
+    "--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on."
+)
+@click.option(
+    "--port",
+    metavar="PORT",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 is any that is free.",
+)
 @click.option(
     "--durations",
+    metavar="KIND",
     default="lognormal:53s:0.3",
     show_default=True,
     help="How long predictions take: fixed:53s, lognormal:MEAN:CV or bimodal:MEAN:CV.",
 )
 @click.option(
-    "--speed", default=1.0, show_default=True, help="How much faster its time runs, limits included."
+    "--speed",
+    metavar="FACTOR",
+    default=1.0,
+    show_default=True,
+    help="How much faster its time runs, limits included.",
 )
 @click.option(
-    "--seed", default=1, show_default=True, help="The same seed draws the same durations and faults."
+    "--seed",
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="The same seed draws the same durations and faults.",
 )
-@click.option("--concurrency", default=10, show_default=True, help="Predictions in flight.")
+@click.option(
+    "--engine",
+    type=click.Choice(get_args(Engine)),
+    default="lanczos",
+    show_default=True,
+    help="What makes images larger; neural is crisper: pip install 'batchup-runner[neural]'.",
+)
+@click.option("--concurrency", metavar="N", default=10, show_default=True, help="Predictions in flight.")
 @click.option(
     "--rate",
+    metavar="RATE",
     default="60/min",
     show_default=True,
     callback=_parsed(parse_rate),
@@ -117,9 +158,10 @@ def _parsed(parse: Callable[[str], _T]) -> Callable[[click.Context, click.Parame
     "--balance", metavar="USD", type=float, help="Credit, beyond which a create is answered 402.  [no limit]"
 )
 @click.option("--cost", metavar="USD", type=float, help="Price of a prediction.  [the model's own]")
-@click.option("--key", help="The only key that is let in.  [any key]")
+@click.option("--key", metavar="KEY", help="The only key that is let in.  [any key]")
 @click.option(
     "--state",
+    metavar="FOLDER",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder to remember everything in; without it, nothing outlives the process.",
 )
@@ -142,10 +184,20 @@ def command(
         settings = SimulatorSettings(rate_count=count, rate_period_s=period_s, faults=dict(faults), **plain)
     except ValueError as problem:
         raise click.UsageError(str(problem)) from problem
+    if settings.engine == "neural":
+        _load_network()
     try:
         asyncio.run(_serve(settings, state, host, port))
     except (OSError, sqlite3.Error) as problem:
         raise click.UsageError(f"cannot serve on {host}:{port}: {problem}") from problem
+
+
+def _load_network() -> None:
+    """Load the neural engine, or end the command in words where it is not installed."""
+    from batchup.simulator.neural import require  # noqa: PLC0415 - Pillow would make -h slow
+
+    with problems_end_the_command():
+        require()
 
 
 async def _serve(settings: SimulatorSettings, state: Path | None, host: str, port: int) -> None:
@@ -155,7 +207,6 @@ async def _serve(settings: SimulatorSettings, state: Path | None, host: str, por
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with Simulator(settings, state).listen(host, port) as address:
-        line = msgspec.json.encode({"url": address.url, "stats": address.stats}).decode()
-        click.echo(line)
+        click.echo(msgspec.json.encode(address).decode())
         sys.stdout.flush()
         await stop.wait()

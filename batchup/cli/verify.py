@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 SHOWN = 20  # of files that no item claims
 
-EPILOG = """\b
+EPILOG = """`batchup fields verify` explains what --json prints.
+
+\b
 Examples:
   batchup verify nightly.toml
   batchup verify nightly.toml --fix --json
