@@ -3,7 +3,8 @@
     job = batchup.Job.load("jobs/nightly.toml")
     summary = batchup.run_sync(job)
 
-`run` is the same for code that runs in an event loop, `stream` yields each item as it comes to its end.
+`run` is the same for code that runs in an event loop, `stream` yields each item as it comes to its end, and
+`write_report` makes a page of what there is.
 Problems raise the classes of `batchup.errors`; a failed item does not raise, it is an `Outcome`.
 """
 
@@ -11,13 +12,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from batchup.api import run, run_sync, stream
+    from batchup.api import run, run_sync, stream, write_report
     from batchup.core.items import Failure, Outcome, SavedFile
     from batchup.core.summary import Summary
     from batchup.job import Job
 
 __version__ = "0.1.0"
-__all__ = ["Failure", "Job", "Outcome", "SavedFile", "Summary", "run", "run_sync", "stream"]
+__all__ = ["Failure", "Job", "Outcome", "SavedFile", "Summary", "run", "run_sync", "stream", "write_report"]
 
 _HOMES = {
     "Failure": "batchup.core.items",
@@ -28,6 +29,7 @@ _HOMES = {
     "run": "batchup.api",
     "run_sync": "batchup.api",
     "stream": "batchup.api",
+    "write_report": "batchup.api",
 }
 
 

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TypedDict, Unpack
 
 import anyio
@@ -22,10 +23,12 @@ from batchup.core.items import Outcome
 from batchup.core.summary import Summary
 from batchup.edge.feeder import first_of_each_id
 from batchup.edge.handles import check_handles
+from batchup.edge.live.access import address_of
 from batchup.edge.lock import RunLock, make_output_folder
 from batchup.edge.manifest import Reject, read_manifest
 from batchup.edge.mounts import refuse_network
 from batchup.edge.progress import Printer
+from batchup.edge.report import NAME, Report
 from batchup.edge.secret import read_key
 from batchup.edge.session import RunOptions, Session
 from batchup.edge.signals import watch_signals
@@ -45,15 +48,20 @@ class Options(TypedDict, total=False):
     log_level: str
     printer: Printer
     on_outcome: Callable[[Outcome], None] | None
+    serve: str | None
+    serve_anywhere: bool
+    on_serve: Callable[[str], None] | None
 
 
 async def run(job: Job, **options: Unpack[Options]) -> Summary:
     """Run a job to its end and return how it went.
 
     Options are the fields of `RunOptions`: `limit` (items), `max_duration_s` (real seconds), `rerun_failed`,
-    `strict`, `handle_signals`, `log_level`, `on_outcome` (called with each item's `Outcome`). A failed item
-    does not raise. Raises the classes of `batchup.errors` for problems of configuration, lock, key, disk and
-    service; the exception's `summary` is then how far the run came.
+    `strict`, `handle_signals`, `log_level`, `on_outcome` (called with each item's `Outcome`), `serve`
+    ("HOST:PORT" of a live view for browsers, loopback unless `serve_anywhere`; `on_serve` is called with its
+    address, which holds a secret). A failed item does not raise. Raises the classes of `batchup.errors` for
+    problems of configuration, lock, key, disk and service; the exception's `summary` is then how far the run
+    came.
     """
     return await _run(job, RunOptions(**options), Stopper())
 
@@ -88,11 +96,23 @@ async def stream(job: Job, **options: Unpack[Options]) -> AsyncGenerator[Outcome
         raise problem
 
 
+def write_report(job: Job, path: Path | None = None) -> Path:
+    """Write the report of a job that does not run and return where it is: `path`, else in its output folder.
+
+    Blocks for as long as the thumbnails take that were not made before: call it in a thread. Raises
+    DataProblem where the job has not run yet, Locked while it runs, and DiskProblem.
+    """
+    target = job.output.dir / NAME if path is None else path
+    return Report(job=job, path=target, command=str(job.path or job.name)).write().path
+
+
 async def _run(job: Job, options: RunOptions, stopper: Stopper) -> Summary:
     """Prepare what can be refused without touching anything, then run under the lock."""
     started_at = time.monotonic()
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     try:
+        if options.serve is not None:
+            address_of(options.serve, is_anywhere=options.serve_anywhere)
         key = read_key(job.service)
         read_manifest_head(job)
         if options.strict:

@@ -116,12 +116,16 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
-    """The embedded simulator's manners; `speed` is how much faster than life both sides run."""
+    """The embedded simulator's manners; `speed` is how much faster than life both sides run.
+
+    `engine` is what makes images larger; `neural` needs the extra of that name.
+    """
 
     durations: str = "lognormal:53s:0.3"
     speed: float = 1.0
     seed: int = 1
     faults: Mapping[str, float] = field(default_factory=dict)
+    engine: Literal["lanczos", "neural"] = "lanczos"
 
     def __post_init__(self) -> None:
         validate("simulator", self)

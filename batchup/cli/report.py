@@ -10,7 +10,7 @@ import click
 
 from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG, JOB_FILE
-from batchup.cli.serving import SERVE, SERVE_ANYWHERE, ServingCommand, serve_job
+from batchup.cli.serving import SERVE_ANYWHERE, ServingCommand, serve_job, serve_option
 from batchup.cli.ticker import Ticker
 from batchup.job import Job
 

@@ -2,8 +2,8 @@
 
 import signal
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,22 +12,39 @@ import click
 
 from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG, JOB_FILE, Instant, Length
+from batchup.cli.serving import SERVE_ANYWHERE, ServingCommand, say_address, serve_option
+from batchup.core.items import Outcome
 from batchup.core.summary import Summary
 from batchup.errors import BatchupError, InternalProblem, UsageProblem
 from batchup.job import Job
 
 EPILOG = """\b
 Exit codes:
-  0  all saved, or nothing to do          73  output folder cannot be written
-  1  unexpected                           74  I/O error or disk full
-  2  wrong usage                          75  stopped on purpose, work left: run again
-  3  finished, some failed or rejected    76  the service's answers make no sense
-  4  finished, some held, or paid and     77  key refused
-     unclaimed (see results.jsonl)        78  configuration
- 11  another run holds this job           79  out of credit
- 65  manifest or checkpoint not usable   129  hung up (the terminal is gone); run again
- 69  service unavailable                 130  interrupted; run again
- 70  a bug in batchup                    143  terminated; run again
+  0  all saved, or nothing to do       73  output folder cannot be written
+  1  unexpected                        74  I/O error or disk full
+  2  wrong usage                       75  stopped, work is left: run again
+  3  finished, some failed, rejected   76  the service's answers make no sense
+  4  finished, some held, or paid and  77  key refused
+     unclaimed (see results.jsonl)     78  configuration
+ 11  another run holds this job        79  out of credit
+ 65  manifest or checkpoint unusable  129  hung up: run again
+ 69  service unavailable              130  interrupted: run again
+ 70  a bug in batchup                 143  terminated: run again
+
+\b
+Environment:
+  BATCHUP_<SECTION>_<KEY>  any setting of the job file but those in [input],
+                           such as BATCHUP_LIMITS_RATE=30/min; BATCHUP_<KEY>
+                           for those at its top (a flag wins, then this)
+  EACHLABS_API_KEY         the key, unless [service] key names another place
+  CREDENTIALS_DIRECTORY    where systemd puts keys named credential:NAME
+  HTTPS_PROXY, NO_PROXY    the way out, as elsewhere
+  SSL_CERT_FILE            authorities to trust in place of the system's
+  XDG_STATE_HOME           what keeps the limits is below it  [~/.local/state]
+  XDG_CACHE_HOME           known prices are below it  [~/.cache]
+  NO_COLOR                 no colour on the terminal
+
+`batchup fields run` explains what --json prints.
 
 \b
 Examples:
@@ -37,7 +54,7 @@ Examples:
 """
 
 
-class RunCommand(click.Command):
+class RunCommand(ServingCommand):
     """Prints the summary too when the command line itself is wrong."""
 
     def make_context(
@@ -58,9 +75,9 @@ class RunCommand(click.Command):
 @JOB_FILE
 @click.option("--manifest", metavar="PATH", help="Use this manifest instead of the job's.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N outstanding items.")
-@click.option("--max-duration", type=Length(), metavar="7h", help="Stop early enough to be done by then.")
+@click.option("--max-duration", type=Length(), metavar="7h", help="Be done after so long.")
 @click.option(
-    "--stop-at", type=Instant(), metavar="06:00", help="The same for a time of day (local, or +02:00)."
+    "--stop-at", type=Instant(), metavar="06:00", help="Be done by this time of day: local, or 06:00+02:00."
 )
 @click.option("--max-spend", type=float, metavar="USD", help="Never let the whole job cost more than this.")
 @click.option("--concurrency", type=int, metavar="N", help="Predictions in flight at one time.")
@@ -81,12 +98,15 @@ class RunCommand(click.Command):
 @click.option("--no-progress", is_flag=True, help="No bar and no progress lines.")
 @click.option("-q", "--quiet", is_flag=True, help="Nothing on standard error but problems that end the run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON line at the end.")
+@click.option("--no-report", is_flag=True, help="Write no report.html when the run ends.")
+@serve_option("Show the run live in a browser, with a button that stops it in order.")
+@SERVE_ANYWHERE
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
-    help="For run.log.jsonl in the output folder.",
+    help="How much run.log.jsonl in the output folder tells.",
 )
 @DEBUG
 def command(job: Path, **flags: Any) -> None:
@@ -109,10 +129,12 @@ def _run(path: Path, flags: Mapping[str, Any]) -> Summary:
     """Run the job; whatever ends it, the summary is printed if it was asked for."""
     summary = _nothing(path, InternalProblem.reason, InternalProblem.exit_code)
     try:
-        _catch_signals()
-        summary = _run_job(path, flags)
+        heed = _catch_signals()
+        summary = _run_job(path, flags, heed)
     except BatchupError as problem:
         summary = problem.summary or _nothing(path, problem.reason, problem.exit_code)
+        if summary.items and not flags["quiet"]:  # it came as far as to have something to tell
+            _say(_closing_words(summary, Job.load(path, overrides=_overrides(flags)), path))
         raise
     except KeyboardInterrupt as interruption:
         number = interruption.number if isinstance(interruption, Interrupted) else signal.SIGINT
@@ -123,27 +145,44 @@ def _run(path: Path, flags: Mapping[str, Any]) -> Summary:
     return summary
 
 
-def _run_job(path: Path, flags: Mapping[str, Any]) -> Summary:
+def _run_job(path: Path, flags: Mapping[str, Any], heed: Callable[[], None]) -> Summary:
     from batchup import api  # noqa: PLC0415 -h stays quick
     from batchup.edge.handles import raise_handle_limit  # noqa: PLC0415 -h stays quick
     from batchup.edge.progress import make_printer  # noqa: PLC0415 -h stays quick
 
+    heed()
     job = Job.load(path, overrides=_overrides(flags))
     raise_handle_limit()
     printer = make_printer(quiet=flags["quiet"], progress=not flags["no_progress"])
-    summary = api.run_sync(
-        job,
-        limit=flags["limit"],
-        max_duration_s=_max_duration_s(flags),
-        rerun_failed=flags["rerun_failed"],
-        strict=flags["strict"],
-        handle_signals=True,
-        log_level=flags["log_level"],
-        printer=printer,
-    )
+    with _reporting(job, path, flags) as on_outcome:
+        summary = api.run_sync(
+            job,
+            limit=flags["limit"],
+            max_duration_s=_max_duration_s(flags),
+            rerun_failed=flags["rerun_failed"],
+            strict=flags["strict"],
+            handle_signals=True,
+            log_level=flags["log_level"],
+            serve=flags["serve"],
+            serve_anywhere=flags["serve_anywhere"],
+            on_serve=say_address if flags["quiet"] else None,
+            printer=printer,
+            on_outcome=on_outcome,
+        )
     if not flags["quiet"]:
         _say(_closing_words(summary, job, path))
     return summary
+
+
+def _reporting(
+    job: Job, path: Path, flags: Mapping[str, Any]
+) -> AbstractContextManager[Callable[[Outcome], None] | None]:
+    """Write the report when the block ends, unless told otherwise; what it gives hears of each outcome."""
+    if flags["no_report"]:
+        return nullcontext()
+    from batchup.cli.reporting import reporting  # noqa: PLC0415 -h stays quick
+
+    return reporting(job, path, is_quiet=flags["quiet"], catch_signals=_catch_signals)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -154,15 +193,26 @@ class Interrupted(KeyboardInterrupt):
         self.number = number
 
 
-def _catch_signals() -> None:
-    """Make a signal an exception until the run has its own way with it; an ignored one stays ignored."""
+def _catch_signals() -> Callable[[], None]:
+    """Make a signal an exception until the run has its own way with it; an ignored one stays ignored.
+
+    What is returned raises again what came and was lost: Python drops an exception that meets it in a
+    callback, and while it imports there are many.
+    """
+    came: list[int] = []
 
     def interrupt(number: int, _frame: object) -> NoReturn:
+        came.append(number)
         raise Interrupted(number)
+
+    def heed() -> None:
+        if came:
+            raise Interrupted(came[0])
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, interrupt)
+    return heed
 
 
 def _overrides(flags: Mapping[str, Any]) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from os import getpid
@@ -12,17 +13,19 @@ from typing import Any, Final
 import anyio
 import msgspec
 
+from batchup.core.eta import Eta
+from batchup.core.in_flight import Running, running
 from batchup.core.items import Outcome
 from batchup.core.messages import Note
 from batchup.core.snapshot import Snapshot, snapshot
 from batchup.core.summary import Summary
 from batchup.edge.files import write_atomic
 from batchup.edge.pool import Pool
-from batchup.edge.progress import Printer
+from batchup.edge.progress import Printer, SilentPrinter
 from batchup.edge.runlog import NAME as LOG_NAME
 from batchup.edge.runlog import RunLog
 from batchup.edge.status import NAME, Status
-from batchup.errors import DiskProblem
+from batchup.errors import BatchupError, DiskProblem
 from batchup.settings.units import Rate
 
 SHOW_EVERY_S: Final = 0.2  # real seconds
@@ -65,8 +68,10 @@ class Reporter:
     log: RunLog
     printer: Printer
     on_outcome: Callable[[Outcome], None] | None = None
+    on_shown: Callable[[Outcome], None] = lambda _: None  # for the live view; raises nothing
     total: int | None = None
     rate: Rate | None = None  # the limit, as the job has it now
+    eta: Eta = field(default_factory=Eta)
     _said: Counter[str] = field(default_factory=Counter)
 
     def note(self, note: Note) -> None:
@@ -101,35 +106,58 @@ class Reporter:
             why = {"kind": outcome.failure.kind, "why": outcome.failure.message}
             self.log.warning(outcome.state, **fields, **why)
             self.printer.say(f"{outcome.id}: {outcome.state}: {outcome.failure.message}")
+        self.on_shown(outcome)
         if self.on_outcome is not None:
             self.on_outcome(outcome)
 
     async def show(self, pool: Pool) -> None:
         """Keep the printer and `status.json` fresh until cancelled."""
         next_status_at = 0.0
+        every_s = STATUS_EVERY_S if isinstance(self.printer, SilentPrinter) else SHOW_EVERY_S
         while True:
             picture = self.picture(pool)
             self.printer.show(picture)
             monotonic = pool.tools.clock.monotonic()
             if monotonic >= next_status_at:
                 next_status_at = monotonic + STATUS_EVERY_S
-                self.write_status(picture, None)
-            await anyio.sleep(SHOW_EVERY_S)
+                self.write_status(picture, None, in_flight(pool))
+            await anyio.sleep(every_s)
+
+    def look(self, pool: Pool) -> Status:
+        """Return how the run stands now, as `status.json` would say it."""
+        return self.status(self.picture(pool), None, in_flight(pool))
 
     def picture(self, pool: Pool) -> Snapshot:
         """Take a picture of the run now."""
         clock, gate = pool.tools.clock, pool.tools.gate
+        permits = 0
+        with suppress(BatchupError):  # the run meets the same problem, and ends by it
+            permits = gate.free(clock.monotonic())
         return snapshot(
             pool.batch.board,
             clock.now(),
             total=self.total,
             requests_last_minute=gate.sent_lately(clock.monotonic(), clock.real_s(60.0)),
             rate_limit=None if self.rate is None else round(self.rate.per_minute),
+            permits=permits,
+            eta=self.eta,
         )
 
-    def write_status(self, picture: Snapshot, summary: Summary | None) -> None:
+    def write_status(
+        self, picture: Snapshot, summary: Summary | None, in_flight: tuple[Running, ...] = ()
+    ) -> None:
         """Replace `status.json`; a disk that does not take it is the log's affair, not the run's."""
-        status = Status(
+        status = self.status(picture, summary, in_flight)
+        try:
+            write_atomic(self.folder / NAME, msgspec.json.encode(status), durable=summary is not None)
+        except DiskProblem as problem:
+            self.log.warning("status_not_written", why=problem.message)
+
+    def status(
+        self, picture: Snapshot, summary: Summary | None, in_flight: tuple[Running, ...] = ()
+    ) -> Status:
+        """Return what `status.json` says of this picture."""
+        return Status(
             job=self.job,
             run=self.run,
             pid=getpid(),
@@ -138,8 +166,10 @@ class Reporter:
             written_at=datetime.now(UTC).isoformat(timespec="seconds"),
             now=picture,
             summary=summary,
+            running=in_flight,
         )
-        try:
-            write_atomic(self.folder / NAME, msgspec.json.encode(status), durable=summary is not None)
-        except DiskProblem as problem:
-            self.log.warning("status_not_written", why=problem.message)
+
+
+def in_flight(pool: Pool) -> tuple[Running, ...]:
+    """Return what is in flight now, one by one."""
+    return running(pool.batch.board, pool.tools.clock.now())

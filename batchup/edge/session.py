@@ -14,8 +14,9 @@ from batchup.core.batch import Batch
 from batchup.core.board import Board
 from batchup.core.books import Books
 from batchup.core.causes import Cause
+from batchup.core.eta import Eta
 from batchup.core.items import Outcome
-from batchup.core.messages import Note, Notified
+from batchup.core.messages import Note, Notified, Stop
 from batchup.core.money import reckon
 from batchup.core.summary import Summary, closed, ended, summarise
 from batchup.core.wire import Hook
@@ -30,6 +31,7 @@ from batchup.edge.contents import NAME as CONTENTS
 from batchup.edge.contents import Contents
 from batchup.edge.feeder import Feeder
 from batchup.edge.items import ItemMaker
+from batchup.edge.live.running import Live, Serving, live_view
 from batchup.edge.making import make_client, make_gates, make_outputs
 from batchup.edge.manifest import count_rows
 from batchup.edge.older import note_end, refuse_if_older
@@ -72,6 +74,18 @@ class RunOptions:
     log_level: str = "info"
     printer: Printer = field(default_factory=SilentPrinter)
     on_outcome: Callable[[Outcome], None] | None = None
+    serve: str | None = None  # HOST:PORT of the live view; None: there is none
+    serve_anywhere: bool = False  # at an address that other machines reach, too
+    on_serve: Callable[[str], None] | None = None  # told the view's address; None: the printer says it
+
+    @property
+    def serving(self) -> Serving | None:
+        """Where the live view is to be, None without one."""
+        if self.serve is None:
+            return None
+        on_url = self.on_serve or (lambda url: self.printer.say(f"live: {url}"))
+        say = self.printer.say
+        return Serving(address=self.serve, is_anywhere=self.serve_anywhere, on_url=on_url, say=say)
 
 
 @asynccontextmanager
@@ -85,6 +99,12 @@ async def _closing_all() -> AsyncIterator[AsyncExitStack]:
             await stack.aclose()
 
 
+async def _tell_end(pool: Pool, reporter: Reporter, live: Live, summary: Summary) -> None:
+    picture = reporter.picture(pool)
+    reporter.end(picture, summary)
+    await live.finish(reporter.status(picture, summary))
+
+
 @dataclass(slots=True)
 class Session:
     """One run under the lock."""
@@ -95,6 +115,7 @@ class Session:
     key: str
     started_at: float
     known_before: int = 0  # predictions that earlier runs have left the ids of
+    saved_before: int = 0  # of them, those that went well
 
     async def run(self, stopper: Stopper) -> tuple[Summary, BatchupError | None]:
         """Open everything, run the pool, bring the results up to date, close everything."""
@@ -109,6 +130,8 @@ class Session:
                 job.name, self.run_id, job.output.dir, log, options.printer, options.on_outcome
             )
             reporter.rate = job.limits.rate
+            live = await stack.enter_async_context(live_view(job, options.serving, stopper, log))
+            reporter.on_shown = live.outcome
             contents = Contents(job.output.dir / CONTENTS)
             stack.callback(contents.close)
             gates = self._gates(stack, clock)
@@ -125,6 +148,7 @@ class Session:
                 tools.hook = Hook(hooks.url, hooks.secret)
                 tools.client.hide(hooks.secret)
             board = self._board(clock, tools.checkpoint)
+            reporter.eta = Eta(limit=options.limit, saved_before=self.saved_before)
             slots = Slots(gates.ledger, owner_of(job.output.dir))
             pool = Pool(Batch(board), tools, reporter, Sharing(board, clock, slots, job.limits))
             tuner = Tuner(job, pool, gates, reporter)
@@ -138,14 +162,14 @@ class Session:
                     f"simulated: its time runs {job.simulator.speed:g} times as fast; rates and ETA are in it"
                 )
             try:
-                await self._drive(pool, feeder, tuner, stopper)
+                await self._drive(pool, feeder, tuner, stopper, live)
             finally:
                 stopper.pool = None
             if hooks is not None and hooks.refused_count:
                 log.warning("webhooks_refused", count=hooks.refused_count)
             account.keep_card(job, board.look_ups.card)
             summary = await self._close(pool, feeder, stopper)
-            reporter.end(reporter.picture(pool), summary)
+            await _tell_end(pool, reporter, live, summary)
             with suppress(BatchupError):  # then the next run looks more closely
                 note_end(tools.checkpoint, job.output.dir)
             return summary, pool.error
@@ -203,7 +227,7 @@ class Session:
         board.model = self.job.model
         board.tally.job_spend_usd, board.tally.dearest_usd = checkpoint.money()
         books = read_books(checkpoint)
-        self.known_before = books.known
+        self.known_before, self.saved_before = books.known, books.well
         board.tally.written_off, board.tally.uncosted = books.written_off + books.unknown, books.uncosted
         board.look_ups = account.look_ups_of(self.job)
         for sent_at in checkpoint.written_off():
@@ -226,15 +250,17 @@ class Session:
             rerun_failed=self.options.rerun_failed,
         )
 
-    async def _drive(self, pool: Pool, feeder: Feeder, tuner: Tuner, stopper: Stopper) -> None:
+    async def _drive(self, pool: Pool, feeder: Feeder, tuner: Tuner, stopper: Stopper, live: Live) -> None:
         """Run the pool with its companions: progress, other runs and the limits, the rows, the deadline."""
         restored = pool.tools.checkpoint.unsettled()
         if self.job.simulator is not None:  # embedded, it is at another address in each run
             restored = [replace(event, urls=()) for event in restored]
+        asked = [Stop("stopped", drain=True)] if stopper.is_draining else []
         space = SpaceWatch(pool, self.job)
         pool.find_shortage = space.look
         async with anyio.create_task_group() as companions:
             companions.start_soon(tuner.reporter.show, pool)
+            companions.start_soon(live.keep, partial(tuner.reporter.look, pool))
             companions.start_soon(tuner.keep_in_step)
             companions.start_soon(keep_pace_log, pool, tuner.reporter)
             companions.start_soon(moved.keep_last_request, pool)
@@ -242,7 +268,7 @@ class Session:
             companions.start_soon(account.warn_of_shortfall, pool, lambda: tuner.reporter.total, limit)
             companions.start_soon(self._count, tuner.reporter, space)
             companions.start_soon(self._stop_in_time, pool)
-            await pool.run(restored, feeder.run, is_stopped=stopper.is_asked)
+            await pool.run([*restored, *asked], feeder.run, is_stopped=stopper.is_asked)
             companions.cancel_scope.cancel()
 
     async def _count(self, reporter: Reporter, space: SpaceWatch) -> None:
@@ -290,6 +316,7 @@ class Session:
             is_item_limited=feeder.is_limited,
             is_past_deadline=board.is_past_deadline(pool.tools.clock.now()),
             is_broke=not board.can_afford_one(),
+            is_stopped=stopper.is_draining,
         )
         if pool.error is not None:
             reason, code = pool.error.reason, pool.error.exit_code

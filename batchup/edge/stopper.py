@@ -1,4 +1,4 @@
-"""How a run is asked to stop, by a signal or by whoever left its stream."""
+"""How a run is asked to stop: by a signal, by whoever left its stream, or by the live view's button."""
 
 import signal
 from dataclasses import dataclass
@@ -13,6 +13,13 @@ class Stopper:
     pool: Pool | None = None
     number: signal.Signals | None = None
     is_asked: bool = False
+    is_draining: bool = False
+
+    def drain(self) -> None:
+        """Create nothing more, and let what is in flight land; what was asked before stays asked."""
+        self.is_draining = True
+        if self.pool is not None:
+            self.pool.stop("stopped", drain=True)
 
     def leave(self, number: signal.Signals | None = None) -> None:
         """Create nothing more, finish the open create and running downloads."""

@@ -27,5 +27,6 @@ def alone() -> None:
     assert_type(Job.from_toml("manifest = 'a.csv'", base=Path()), Job)
     summary = batchup.run_sync(job)
     assert_type(summary, Summary)
+    assert_type(batchup.write_report(job), Path)
     assert_type((summary.reason, summary.exit_code, summary.saved), tuple[str, int, int])
     assert_type(summary.job_spend_usd, float)
