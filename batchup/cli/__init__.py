@@ -8,6 +8,23 @@ import click
 
 from batchup import __version__
 
+EPILOG = """`batchup COMMAND -h` explains a command, `batchup run -h` the exit codes and the environment.
+
+\b
+Examples:
+  batchup run jobs/demo.toml
+  batchup init photos/
+  batchup check photos.toml --forecast
+  batchup run photos.toml --stop-at 06:00
+
+\b
+Completion by the tab key, a line for ~/.bashrc or ~/.zshrc:
+  eval "$(_BATCHUP_COMPLETE=bash_source batchup)"
+  eval "$(_BATCHUP_COMPLETE=zsh_source batchup)"
+and for ~/.config/fish/completions/batchup.fish:
+  _BATCHUP_COMPLETE=fish_source batchup | source
+"""
+
 
 class LazyCommands(click.Group):
     """Knows its subcommands by name and first line, and imports the one that is asked for."""
@@ -15,13 +32,26 @@ class LazyCommands(click.Group):
     known: ClassVar[dict[str, str]] = {
         "audit": "Name every prediction that was paid for and not claimed, by the service's list.",
         "check": "Validate a job and its manifest, and say what a run would do.",
+        "fields": "Explain every field of batchup's JSON outputs.",
+        "report": "Write one page of what a job has made: before and after, failures, figures.",
+        "init": "Write a job file for a folder or manifest, every parameter of the model explained.",
+        "models": "List the service's models, or show one: parameters, bounds, defaults, price.",
+        "rerun": "Make failed items ready again, all of them or those of a cause; sends nothing.",
         "resolve": "Decide about creates of which nobody knows whether they were accepted.",
         "plot": "Draw the pace of a run: requests, slots, how late ends were found.",
+        "results": "Write out what became of each item: JSON Lines, CSV, Parquet, or a manifest.",
         "run": "Run a job; the same command again continues it.",
         "simulate": "Run the service's simulator, stand-alone.",
         "verify": "Hash every saved picture again, and fetch anew what is missing or wrong.",
         "status": "Say how a job stands, running or not.",
     }
+
+    groups: ClassVar[dict[str, tuple[str, ...]]] = {
+        "Run a job": ("models", "init", "check", "run"),
+        "See how it went": ("status", "report", "results", "plot"),
+        "Put things right": ("rerun", "resolve", "audit", "verify"),
+    }
+    """Which commands are listed together, in this order; all the others are listed at the end."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -31,6 +61,8 @@ class LazyCommands(click.Group):
             return super().make_context(info_name, args, parent, **extra)
         except KeyboardInterrupt:
             _leave()
+        except OSError as error:
+            _end(error)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand; one that an interruption ends without a word ends as the signal would."""
@@ -38,6 +70,8 @@ class LazyCommands(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             _leave()
+        except OSError as error:
+            _end(error)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the alphabet."""
@@ -52,8 +86,11 @@ class LazyCommands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the subcommands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(self.known.items()))
+        grouped = {name for names in self.groups.values() for name in names}
+        others = tuple(name for name in self.list_commands(ctx) if name not in grouped)
+        for title, names in {**self.groups, "And besides": others}.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, self.known[name]) for name in names if name in self.known])
 
 
 def _leave() -> NoReturn:
@@ -63,10 +100,17 @@ def _leave() -> NoReturn:
     reraise(signal.SIGINT)
 
 
+def _end(error: OSError) -> NoReturn:
+    """End in words where what is printed cannot be written, whichever command prints it."""
+    from batchup.cli.failing import end_by_the_system  # noqa: PLC0415 -h stays quick
+
+    end_by_the_system(error, debug=False)
+
+
 @click.command(
     cls=LazyCommands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="`batchup COMMAND -h` explains a command. Exit codes are listed by `batchup run -h`.",
+    epilog=EPILOG,
 )
 @click.version_option(__version__, prog_name="batchup")
 def main() -> None:
@@ -75,6 +119,8 @@ def main() -> None:
     A run may be stopped, killed or cut off at any moment: the same command continues it, and buys nothing
     twice. Try it without a key: `batchup run jobs/demo.toml`.
     """
+    from batchup.cli.failing import stand_in_for_closed_streams  # noqa: PLC0415 -h stays quick
     from batchup.edge.handles import keep_standard_handles  # noqa: PLC0415 -h stays quick
 
     keep_standard_handles()
+    stand_in_for_closed_streams()

@@ -19,8 +19,8 @@ class Page:
 _RUN: Final = {
     "job": "the job's name",
     "run": "the run's id, as in run.log.jsonl; empty if nothing was begun",
-    "reason": "why it ended: finished, nothing_to_do, signal, deadline, item_limit, spend_limit, locked,"
-    " usage, config, data, key_refused, no_credit, unavailable, protocol, disk or bug",
+    "reason": "why it ended: finished, nothing_to_do, signal, stopped, deadline, item_limit, spend_limit,"
+    " locked, usage, config, data, key_refused, no_credit, unavailable, protocol, disk or bug",
     "exit_code": "what the command exits with",
     "items": "items of the job after this run: saved + failed + held + in_doubt + outstanding + rejected",
     "saved": "items whose outputs are in images/",

@@ -33,7 +33,7 @@ export class Live {
 
   lost() {
     const isClosed = this.source.readyState === EventSource.CLOSED;
-    if (this.isOver) this.source.close();
+    if (this.isOver) this.leave();
     else this.say(isClosed ? "disconnected" : "reconnecting…");
   }
 
@@ -44,11 +44,12 @@ export class Live {
     this.say("ended");
   }
 
-  /** The server has said its last word. */
+  /** The server has said its last word: what it served is not to be had from it any more. */
   leave() {
     this.source.close();
     this.section.hidden = true;
-    this.say(this.isOver ? "ended" : "disconnected");
+    $("#zip").hidden = true;
+    this.say(this.isOver ? "ended: report.html has it all" : "disconnected");
   }
 
   say(words) {
