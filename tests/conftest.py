@@ -1,7 +1,11 @@
 """What all tests share: the kind of event loop, and which tests may be skipped under CI."""
 
 import os
+import sqlite3
 import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +40,24 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if _skipped and os.environ.get("CI"):
         print("\nskipped, and not listed in tests/conftest.py:", *_skipped, sep="\n  ")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
+    """Forget what processes measured that were killed while they wrote it down; the rest is then added up."""
+    result = yield
+    if session.config.getoption("cov_source", None):
+        data = Path(os.environ.get("COVERAGE_FILE", session.config.rootpath / ".coverage"))
+        for path in sorted(data.parent.glob(f"{data.name}.*")):
+            if not _is_readable(path):
+                path.unlink(missing_ok=True)
+    return result
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            db.execute("SELECT count(*) FROM file").fetchone()
+    except sqlite3.Error:
+        return False
+    return True

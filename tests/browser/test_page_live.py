@@ -192,9 +192,10 @@ def test_the_end_is_shown(stage: Stage, open_page: Open) -> None:
     expect(page.locator("#next code")).to_have_text("batchup results nightly.toml")
     expect(page.locator("#sentence")).to_contain_text("1 min")
     expect(page.locator("#connection")).to_have_text("ended")
+    expect(page.locator("#zip")).to_be_visible()
     stage.say("end", {})
-    page.wait_for_function("document.querySelector('#connection').dataset.is === 'ended'")
-    assert page.locator("#zip").get_attribute("href") == "images.zip"
+    expect(page.locator("#connection")).to_have_text("ended: report.html has it all")
+    expect(page.locator("#zip")).not_to_be_visible()
 
 
 def test_a_server_that_leaves_is_not_waited_for(stage: Stage, open_page: Open) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import warm
 from PIL import Image
 
 SIMULATED = """
@@ -113,15 +114,7 @@ def command(*words: str | Path) -> list[str]:
 
 def batchup(folder: Path, *words: str | Path, **environ: str) -> Ended:
     """Run `batchup` in a folder to its end."""
-    done = subprocess.run(
-        command(*words),
-        cwd=folder,
-        env=environment(folder, **environ),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = warm.run(command(*words), cwd=folder, env=environment(folder, **environ), timeout=60)
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
@@ -131,13 +124,16 @@ def run(job: Path, *flags: str, **environ: str) -> Ended:
 
 
 @contextmanager
-def running(job: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
-    """Start a job, and make sure that the process is gone in the end."""
-    words = command("run", job, "--json", "--no-progress", *flags)
-    with subprocess.Popen(
+def running(job: Path, *flags: str, is_warm: bool = True) -> Iterator[subprocess.Popen[str]]:
+    """Start a job, and make sure that the process is gone in the end; one that is not warm is not traced."""
+    words, environ = command("run", job, "--json", "--no-progress", *flags), environment(job.parent)
+    if not is_warm:
+        environ = {name: value for name, value in environ.items() if not name.startswith("COV")}
+    start = warm.Warm if is_warm else subprocess.Popen[str]
+    with start(
         words,
         cwd=job.parent,
-        env=environment(job.parent),
+        env=environ,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from random import Random
 from typing import Any
 
 import pytest
+import warm
 from reliability.conftest import Column, Record
 from reliability.processes import Host, clean_environment, whole_pictures
 from reliability.test_failpoints import RUN, make_job
@@ -108,7 +108,7 @@ def picture(job: Path, name: str, nth: int) -> Image:
     ]
     environ = clean_environment(job.parent / "state", FAILPOINT_HISTORY=str(history))
     environ["PYTHONPATH"] = os.pathsep.join(filter(None, [environ.get("PYTHONPATH"), str(RUN.parents[1])]))
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=90, check=False)
+    done = warm.run(command, env=environ, timeout=90)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     folder = job.with_name("points.out")
     log = folder / "checkpoint.db-wal"

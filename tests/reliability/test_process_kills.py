@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+import warm
 from PIL import Image
 from reliability.conftest import Record
 
@@ -50,7 +51,7 @@ def service(tmp_path: Path) -> Iterator[dict[str, str]]:
     """A simulator in a process of its own, which no kill touches: thirty times as fast as life."""
     command = [sys.executable, "-m", "batchup", "simulate", "--state", str(tmp_path / "service")]
     command += ["--speed", "30", "--durations", "lognormal:30s:0.3", "--fault", "slow=0.25"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with warm.Warm(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield json.loads(process.stdout.readline())
         process.terminate()
@@ -86,13 +87,13 @@ def test_killed_twenty_times(tmp_path: Path, service: dict[str, str], record: Re
     command = [sys.executable, "-m", "batchup", "run", str(tmp_path / "kill.toml"), "-q", "--json"]
     out, rng, hit = tmp_path / "kill.out", random.Random(20), Counter[str]()
     for number in range(KILLS):
-        with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:
-            time.sleep(rng.uniform(0.5, 1.7))
+        with warm.Warm(command, env=environ, stdout=subprocess.DEVNULL) as process:
+            time.sleep(rng.uniform(0.02, 1.3))
             process.send_signal(signal.SIGKILL)
         states = _states(out, tmp_path / "copy")
         hit.update(state for state in states if states[state])
         print(f"kill {number + 1}: {states['in_flight']} in flight, {dict(states)}")
-    last = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    last = warm.run(command, env=environ, timeout=120)
     summary = json.loads(last.stdout)
     with urlopen(service["stats"]) as answer:
         stats = json.load(answer)

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import pytest
+import warm
 from PIL import Image
 from reliability.conftest import Record
 from reliability.leaky import INPUT, KEY, MOVED, OUTPUT, PASSWORD, PUBLIC, PUT, Leaky, leaking
@@ -117,15 +118,9 @@ class Scene:
 
     def call(self, *words: str) -> int:
         """Run the command, keep what it says, and return its exit code."""
-        done = subprocess.run(
-            [sys.executable, "-m", "batchup", words[0], "job.toml", *words[1:]],
-            cwd=self.folder / "job",
-            env=self.environment(),
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        self.said += [done.stdout, done.stderr]
+        command = [sys.executable, "-m", "batchup", words[0], "job.toml", *words[1:]]
+        done = warm.run(command, cwd=self.folder / "job", env=self.environment(), timeout=60)
+        self.said += [done.stdout.encode(), done.stderr.encode()]
         return done.returncode
 
     def secrets(self) -> set[str]:
@@ -245,7 +240,7 @@ def test_no_forged_webhook_is_believed(tmp_path: Path, record: Record) -> None:
     """Without the run's own secret no delivery is taken, whatever it shows, and with it a genuine one is."""
     with leaking("odd word") as leaky:
         scene = Scene(tmp_path, leaky, key="env:A_KEY", auth="bearer")
-        with subprocess.Popen(
+        with warm.Warm(
             [sys.executable, "-m", "batchup", "run", "job.toml", "-q", "--max-duration", "20s"],
             cwd=tmp_path / "job",
             env=scene.environment(),

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+import warm
 from reliability.conftest import Record
 
 FAMILY = "two real processes with one key, killed, resumed, their limits changed"
@@ -78,7 +79,7 @@ class Host:
         environ = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
         environ |= {"TWO_RUNS_KEY": "a-key", "XDG_STATE_HOME": str(self.folder / "state")}
         words = [sys.executable, "-m", "batchup", "run", str(self.folder / f"{name}.toml"), "-q", "--json"]
-        return subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return warm.Warm(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def stats(self) -> dict[str, Any]:
         """Return what the service has seen."""
@@ -95,7 +96,7 @@ class Host:
 def host(tmp_path: Path) -> Iterator[Host]:
     """A host with a simulator in a process of its own."""
     command = [sys.executable, "-m", "batchup", "simulate", "--speed", str(SPEED)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with warm.Warm(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield Host(tmp_path, json.loads(process.stdout.readline()))
         process.terminate()
