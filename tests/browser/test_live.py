@@ -53,7 +53,7 @@ def test_a_run_is_watched_and_stopped(open_page: Open, tmp_path: Path) -> None:
         assert download.value.suggested_filename == "job.zip"
         page.locator("#stop").click()
         page.locator("#stop-dialog button[value='stop']").click()
-        expect(page.locator("#connection")).to_have_text("ended", timeout=RUN_S)
+        expect(page.locator("#connection")).to_contain_text("ended", timeout=RUN_S)
         expect(page.locator("#live")).to_be_hidden()
     (summary,) = summaries
     assert (summary.reason, summary.saved) == ("stopped", summary.creates)

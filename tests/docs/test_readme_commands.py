@@ -36,6 +36,7 @@ ELSEWHERE = {
     r"(\.venv/bin/)?pip install ": "needs the network",
     r"apt(-get)? ": "needs the network, and root",
     r"uv ": "needs another program",
+    r"\. \S+/activate ": "sets the reader's own path",
     r"export \w+=": "sets what the reader knows and this job does not need",
     r'eval "\$\(_BATCHUP_COMPLETE=': "tests/docs/test_completion.py asks a real bash",
     r"(git|cd|ls|cat|open|xdg-open|curl|jq) ": "is somebody else's command",
