@@ -100,7 +100,8 @@ def write_report(job: Job, path: Path | None = None) -> Path:
     """Write the report of a job that does not run and return where it is: `path`, else in its output folder.
 
     Blocks for as long as the thumbnails take that were not made before: call it in a thread. Raises
-    DataProblem where the job has not run yet, Locked while it runs, and DiskProblem.
+    DataProblem where the job has not run yet, Locked while it runs or another report is written, and
+    DiskProblem.
     """
     target = job.output.dir / NAME if path is None else path
     return Report(job=job, path=target, command=str(job.path or job.name)).write().path

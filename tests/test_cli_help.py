@@ -128,3 +128,4 @@ def test_a_damaged_status_is_told(tmp_path: Path, text: str) -> None:
     (tmp_path / "job.out" / "status.json").write_text(text)
     done = batchup(tmp_path, "status", job)
     assert (done.code, "Traceback" in done.err, "cannot be read" in done.err) == (65, False, True)
+    assert ("Move it away" in done.err, "Errno" in done.err) == (True, False)

@@ -1,6 +1,7 @@
 """Surroundings that are against it: the real command, and exactly one thing wrong with the machine."""
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -80,6 +81,10 @@ def test_a_network_file_system_is_73_unless_it_is_allowed(tmp_path: Path, more: 
         assert len(err.splitlines()) == 1
 
 
+PRINTED = re.compile(rb'^(\{"job":"job","run":"[^"]+","reason":|job: finished; )', re.MULTILINE)
+"""A line that begins as the summary does, for a program or for a person."""
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_standard_streams_change_nothing(tmp_path: Path, closed: str) -> None:
     """A run whose output nobody takes works as any other, and no file of it gets what was to be printed."""
@@ -94,9 +99,10 @@ def test_closed_standard_streams_change_nothing(tmp_path: Path, closed: str) -> 
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert bool(PRINTED.search((done.stdout + done.stderr).encode())) is (closed in {">&-", "2>&-"})
     assert len(results(job)) == 6
-    for path in job.with_suffix(".out").iterdir():
-        assert path.name == "status.json" or not path.is_file() or b"worst_window" not in path.read_bytes()
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or not PRINTED.search(path.read_bytes()), path
 
 
 def test_32_handles_are_told_at_once(tmp_path: Path) -> None:

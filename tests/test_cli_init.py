@@ -149,7 +149,8 @@ def test_without_a_source_what_is_missing_is_explained() -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["nowhere.csv"], 65, "There is no "),
+        (["nowhere.csv"], 65, "There is no nowhere.csv.\nName a folder"),
+        (["nope/*.png"], 65, "nope"),
         (["odd.xyz"], 65, "unknown kind"),
         (["empty.csv"], 65, "is empty"),
         (["--model", "each upscaler"], 78, "slug"),
@@ -166,10 +167,13 @@ def test_a_source_that_is_none_is_told_and_nothing_written(
 
 
 def test_a_model_that_nobody_knows_is_said() -> None:
-    """The job is written without parameters, with the nearest name there is."""
+    """A likely slip, or a name that the service denies, is 2; with --force, or unlike any, it is written."""
     done = init("--model", "each-upscaller")
-    assert (done.exit_code, 'did you mean "each-upscaler"?' in done.stderr) == (0, True)
+    assert (done.exit_code, 'did you mean "each-upscaler"?' in done.stderr) == (2, True)
+    assert not Path("each-upscaller.toml").exists()
+    assert init("--model", "each-upscaller", "--force").exit_code == 0
     assert Job.load("each-upscaller.toml").input == {}
+    assert init("--model", "zzz", BATCHUP_SERVICE_URL="simulator").exit_code == 2
     assert "parameters are not listed" in init("--model", "zzz").stderr
     url = f"http://127.0.0.1:{free_port()}/v1"
     asked = told("init", "--model", "yyy", BATCHUP_SERVICE_URL=url)
@@ -177,6 +181,34 @@ def test_a_model_that_nobody_knows_is_said() -> None:
         0,
         True,
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "rows.csv",
+            "a,b\n1,2\n",
+            'None of a, b looks like a picture: name it under [columns], as in image = "',
+        ),
+        ("rows.jsonl", "{\n", "The first row cannot be used: Line 1"),
+        ("rows.jsonl", "{}\n", "None of its columns looks like a picture"),
+        ("empty/.keep", "", "There is nothing to be made in empty yet"),
+    ],
+)
+def test_a_source_without_pictures_is_told(folder: Path, name: str, text: str, said: str) -> None:
+    """What would make no item is said when the job file is written, and not by its first run."""
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    done = init(name.split("/", maxsplit=1)[0])
+    assert (done.exit_code, said in done.stderr) == (0, True), done.stderr
+
+
+def test_a_missing_source_is_told_before_anybody_is_asked() -> None:
+    """The service has nothing to say about a folder that is not there."""
+    done = told("init", "nope/", BATCHUP_SERVICE_URL=f"http://127.0.0.1:{free_port()}/v1")
+    assert (done.exit_code, done.stderr.splitlines()[0]) == (65, "batchup: There is no nope/.")
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,26 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZipFile
 
+import anyio
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from edge.bench import adds_up, run, simulated
-from edge.nights import Night, failed, saved, status_of, summary_of, write_night
+from edge.nights import Night, document_in, failed, saved, status_of, summary_of, write_night
 
+from batchup.cli import main
 from batchup.cli.report import command
 from batchup.cli.reporting import reporting
 from batchup.cli.run import _catch_signals
-from batchup.edge.lock import RunLock
+from batchup.cli.run import command as run_command
+from batchup.edge.live.standing import _Follower
+from batchup.edge.live.view import View
+from batchup.edge.lock import ReportLock, RunLock
+from batchup.edge.status import Status
 from batchup.errors import DiskProblem
+from batchup.job import Job
 
 
 @pytest.fixture
@@ -29,15 +37,15 @@ def report(*words: str | Path) -> Result:
     return CliRunner().invoke(command, [str(word) for word in words])
 
 
-def end_run(night: Night, run_id: str = "r2") -> None:
+def end_run(night: Night, run_id: str = "r2", reason: str = "finished") -> None:
     """Write down that another run of the job has ended."""
-    status = replace(status_of(summary_of(night.outcomes)), run=run_id)
+    status = replace(status_of(summary_of(night.outcomes, reason=reason)), run=run_id)
     (night.folder / "status.json").write_bytes(msgspec.json.encode(status))
 
 
-def after_run(night: Night, *, is_quiet: bool = False, run_id: str = "r2") -> None:
+def after_run(night: Night, *, is_quiet: bool = False, run_id: str = "r2", reason: str = "finished") -> None:
     with reporting(night.job, night.path, is_quiet=is_quiet, catch_signals=lambda: None):
-        end_run(night, run_id)
+        end_run(night, run_id, reason)
 
 
 def test_a_report_is_written_and_named(night: Night, tmp_path: Path) -> None:
@@ -61,16 +69,65 @@ def test_a_report_of_failures_is_told_by_its_code(tmp_path: Path) -> None:
 
 
 def test_what_prevents_a_report_is_told_by_its_code(night: Night, tmp_path: Path) -> None:
-    """A job that runs is 11, one that never ran 65, a job file that is none 78, a full or missing disk 74."""
+    """A job that runs is 11, one that never ran 65, a job file that is none 78, a missing folder 73."""
     with RunLock(night.folder, "r9"):
         done = report(night.path)
     assert done.exit_code == 11
     assert f"batchup status {night.path}" in done.stderr
-    assert report(night.path, "-o", tmp_path / "no" / "x.html").exit_code == 74
+    done = report(night.path, "-o", tmp_path / "no" / "x.html")
+    assert (done.exit_code, f"The folder {tmp_path}/no is not there" in done.stderr) == (73, True)
     (night.folder / "results.jsonl").unlink()
     done = report(night.path)
     assert (done.exit_code, "has not run yet" in done.stderr) == (65, True)
     assert report(tmp_path / "missing.toml").exit_code == 78
+
+
+def test_what_is_in_the_way_is_named(night: Night, tmp_path: Path) -> None:
+    """A folder where a file is to be, and a file in the thumbnails' place, are one sentence each."""
+    (tmp_path / "x.zip").mkdir()
+    done = report(night.path, "--zip", "-o", tmp_path / "x.html")
+    assert (done.exit_code, f"{tmp_path}/x.zip is a folder" in done.stderr) == (73, True)
+    (night.folder / "report").symlink_to("nowhere")
+    done = report(night.path)
+    assert (done.exit_code, f"{night.folder}/report is no folder" in done.stderr) == (73, True)
+
+
+def test_options_that_would_do_nothing_are_refused(night: Night, tmp_path: Path) -> None:
+    """What --serve does not heed, a page in its archive's place, an idle --serve-anywhere: wrong usage."""
+    for words in (
+        ("--serve", "127.0.0.1:0", "--zip"),
+        ("--serve", "127.0.0.1:0", "--single-file"),
+        ("--serve", "127.0.0.1:0", "-o", "x.html"),
+        ("--serve", "127.0.0.1:0", "--fetch"),
+        ("--serve-anywhere",),
+        ("--zip", "-o", str(tmp_path / "x.zip")),
+    ):
+        assert (words, report(night.path, *words).exit_code) == (words, 2)
+    assert CliRunner().invoke(run_command, [str(night.path), "--serve-anywhere"]).exit_code == 2
+    assert not (tmp_path / "x.zip").exists()
+
+
+def test_an_archive_tells_what_it_lacks(tmp_path: Path) -> None:
+    """Outputs that are gone, damaged or a way out of the folder are counted, and a link is not followed."""
+    night = write_night(tmp_path, [saved(tmp_path, f"{k}.jpg", k) for k in range(4)])
+    paths = [night.folder / one.files[0].path for one in night.outcomes]
+    paths[0].unlink()
+    paths[1].write_bytes(b"short")
+    paths[2].unlink()
+    (tmp_path / "secret").write_bytes(b"s" * night.outcomes[2].files[0].bytes)
+    paths[2].symlink_to(tmp_path / "secret")
+    done = report(night.path, "--zip")
+    assert done.exit_code == 3
+    fix = f"batchup verify {night.path} --fix"
+    assert f"batchup: 3 pictures are missing or not what was saved: `{fix}`" in done.stderr
+    names = ZipFile(night.folder / "report.zip").namelist()
+    assert [name for name in names if name.startswith("images/")] == ["images/1.jpg.png", "images/3.jpg.png"]
+
+
+def test_an_archive_with_an_odd_name_is_linked(night: Night, tmp_path: Path) -> None:
+    """The page's link to its archive is an address, whatever is in the name."""
+    report(night.path, "--zip", "-o", tmp_path / "many #1.html")
+    assert '"zip":"many%20%231.zip"' in (tmp_path / "many #1.html").read_text(encoding="utf-8")
 
 
 def test_inputs_are_found_by_another_manifest(night: Night, tmp_path: Path) -> None:
@@ -92,10 +149,62 @@ def test_a_run_writes_its_report(tmp_path: Path) -> None:
     assert len(list((page.parent / "report").glob("*.webp"))) == 12
 
 
+def cut_off(job: Path) -> None:
+    """Make a job's folder that of a first run that was killed: a checkpoint, and no end."""
+    folder = job.with_suffix(".out")
+    status = msgspec.json.decode((folder / "status.json").read_bytes(), type=Status)
+    left = replace(status, is_running=True, summary=None)
+    (folder / "status.json").write_bytes(msgspec.json.encode(left))
+    (folder / "results.jsonl").unlink(missing_ok=True)
+
+
+def test_a_first_run_that_was_killed_can_be_looked_at(tmp_path: Path) -> None:
+    """What a run that was cut off has written down is in the report and the results without another run."""
+    job = simulated(tmp_path)
+    run(job, "--no-report")
+    lines = job.with_suffix(".out") / "results.jsonl"
+    whole = lines.read_bytes()
+    cut_off(job)
+    assert report(job).exit_code == 0
+    assert lines.read_bytes() == whole
+    document = document_in(job.with_suffix(".out") / "report.html")
+    assert document["run"]["is_cut_off"]
+    assert document["next_command"] == f"batchup run {job}"
+    assert (document["totals"]["saved"], len(document["items"])) == (6, 6)
+    cut_off(job)
+    done = CliRunner().invoke(main, ["results", str(job)])
+    assert (done.exit_code, done.stdout_bytes) == (0, whole)
+    assert f"cut off: these are the results of what it did; `batchup run {job}` continues" in done.stderr
+    cut_off(job)
+    view = View(Job.load(job), str(job))
+    anyio.run(_Follower(Job.load(job), view).begin)
+    assert lines.read_bytes() == whole
+    told = anyio.run(view.describe)
+    assert (told.run.is_cut_off, told.totals.saved) == (True, 6)
+    cut_off(job)
+    (job.with_suffix(".out") / "checkpoint.db").write_bytes(b"none of ours" * 999)
+    lines.write_bytes(whole)
+    done = CliRunner().invoke(main, ["results", str(job)])
+    assert (done.exit_code, "is not in these results (" in done.stderr) == (0, True)
+
+
+def test_while_the_first_run_goes_on_there_is_nothing_yet(night: Night) -> None:
+    """A report is refused with 11 then, and the results are none, and no problem."""
+    (night.folder / "results.jsonl").unlink()
+    with RunLock(night.folder, "r1"):
+        assert report(night.path).exit_code == 11
+        done = CliRunner().invoke(main, ["results", str(night.path)])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "nothing to show yet" in done.stderr
+
+
 def test_a_run_that_is_told_so_writes_none(tmp_path: Path) -> None:
     """With `--no-report` nothing is written, and no thumbnail is made."""
     job = simulated(tmp_path)
-    assert run(job, "--no-report", "--limit", "1").code == 75
+    done = run(job, "--no-report", "--limit", "1")
+    assert (done.code, done.summary["items"], done.summary["outstanding"]) == (75, 6, 5)
+    assert "6 items in all" in done.err
+    assert "\n1/1 of 6, " in done.err
     assert not (job.with_suffix(".out") / "report.html").exists()
     assert not (job.with_suffix(".out") / "report").exists()
 
@@ -143,6 +252,36 @@ def test_the_next_run_goes_first(night: Night, capsys: pytest.CaptureFixture[str
         after_run(night)
     assert not (night.folder / "report.html").exists()
     assert capsys.readouterr().err == ""
+
+
+def test_another_report_in_progress_is_told(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where somebody else writes a report that may not have this run in it, that is one line."""
+    (night.folder / "report").mkdir()
+    with ReportLock(night.folder / "report"):
+        after_run(night)
+    assert "the report was not written" in capsys.readouterr().err
+    assert not (night.folder / "report.html").exists()
+
+
+def test_after_a_signal_no_thumbnail_is_waited_for(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that was told to end in time has a report of what is there, and the rest is left for later."""
+    after_run(night, reason="signal")
+    assert '"state":"saved"' in (night.folder / "report.html").read_text(encoding="utf-8")
+    assert not list((night.folder / "report").glob("*.webp"))
+    assert "no thumbnails of 1 items yet" in capsys.readouterr().err
+
+
+def test_after_a_signal_a_report_that_takes_long_is_given_up(
+    night: Night, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However long reading would take, the run's end is not put off for longer than it has promised."""
+    (night.folder / "run.log.jsonl").unlink()
+    os.mkfifo(night.folder / "run.log.jsonl")  # nobody ever writes to it
+    before = signal.getsignal(signal.SIGALRM)
+    after_run(night, reason="signal")
+    assert (signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)) == (before, (0.0, 0.0))
+    assert f"no time left; `batchup report {night.path}` writes it" in capsys.readouterr().err
+    assert not (night.folder / "report.html").exists()
 
 
 def test_a_signal_ends_the_writing_quietly(night: Night, capsys: pytest.CaptureFixture[str]) -> None:

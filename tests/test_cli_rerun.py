@@ -14,6 +14,8 @@ from batchup.core.calendar import Calendar
 from batchup.core.states import State
 from batchup.edge import rerun
 from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.described import next_of
+from batchup.edge.gather import gather, read_status, totals_of
 from batchup.edge.lock import RunLock
 from batchup.job import Job
 
@@ -61,6 +63,17 @@ def test_a_cause_is_bought_again_and_nothing_else(job: Path) -> None:
     )
     assert states(job) == {"a": "outstanding", "b": "outstanding", "gone": "failed", "fine": "saved"}
     assert results(job)["a"]["failure"]["cause"] == "refused by moderation"
+    status = read_status(job.with_suffix(".out"))
+    assert status is not None
+    assert status.summary is not None
+    left = status.summary
+    assert (left.saved, left.failed, left.outstanding, left.items) == (1, 1, 2, 4)
+    assert [(one.count, one.cause) for one in left.causes] == [(1, "paid, and the output has expired")]
+    assert next_of(status, "job.toml") == "batchup run job.toml"
+    assert (status.now.saved, status.now.failed) == (1, 1)
+    assert left.books is not None
+    assert left.books.is_balanced
+    assert totals_of(gather(Job.load(job)), status).failed == 1
     summary = run(job).summary
     assert (summary["creates"], summary["saved"], summary["failed"]) == (2, 3, 1)
     assert judged(job)["creates"] == before + 2

@@ -201,6 +201,9 @@ def test_what_is_abandoned_fails_and_can_be_bought_anew(tmp_path: Path) -> None:
     assert resolve(job, "a", "--as", "abandon").code == 0
     failure = results(job)["a"]["failure"]
     assert (failure["kind"], failure["retryable"]) == ("abandoned", False)
+    last = json.loads((job.with_suffix(".out") / "status.json").read_text())["summary"]
+    assert (last["held"], last["failed"], last["causes"][0]["cause"]) == (0, 1, "abandoned by a person")
+    assert (last["books"]["held"], last["books"]["written_off"]) == (0, 1)
     left = run(job)
     assert (left.code, left.summary["failed"], left.summary["creates"]) == (3, 1, 0)
     again = run(job, "--rerun-failed")

@@ -100,6 +100,17 @@ def test_csv_is_flat_and_no_formula(job: Path) -> None:
     assert all(not cell.startswith(("=", "+", "@")) for row in (saved, failed) for cell in row.values())
 
 
+def test_a_lone_return_begins_no_row(tmp_path: Path) -> None:
+    """A carriage return inside a text stays inside its cell, whoever reads the file."""
+    job = written(tmp_path, {**FAILED, "failure": {**WHY, "message": "a\r=1+2\rb"}})
+    text = told(job, "--format", "csv").stdout_bytes.decode()
+    header, row = csv.reader(io.StringIO(text, newline=""))
+    assert row[header.index("failure_message")] == "a\r=1+2\rb"
+    assert '"a\r=1+2\rb"' in text
+    assert text.endswith("\n")
+    assert "\r\n" not in text
+
+
 def test_parquet_has_types(job: Path, tmp_path: Path) -> None:
     """The same columns with their types, in a file or through a pipe that cannot seek."""
     done = told(job, "-o", tmp_path / "all.parquet")

@@ -4,13 +4,17 @@ import os
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from edge.bench import Ended, adds_up, judged, rows, run, running, signalled, simulated, web
+
+from batchup.cli.run import Interrupted, _catch_signals
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -74,25 +78,36 @@ def test_a_signal_before_anything_was_done_is_told_too(tmp_path: Path, number: s
     assert stopped(done, number)["items"] == 0
 
 
+@pytest.fixture(scope="module")
+def lost() -> list[float]:
+    """Return when interruptions came that had to be sent a second time."""
+    return []
+
+
 @pytest.mark.parametrize("after_s", [0.06, 0.1, 0.14, 0.18])
-def test_an_interruption_of_the_very_beginning_is_one(tmp_path: Path, after_s: float) -> None:
-    """While the program itself is still being loaded Ctrl-C ends it as the signal does: no "Aborted!"."""
+def test_an_interruption_of_the_very_beginning_is_one(
+    tmp_path: Path, after_s: float, lost: list[float]
+) -> None:
+    """While the program itself is still being loaded one Ctrl-C ends it as the signal does: no "Aborted!"."""
     job = tmp_path / "job.toml"
     os.mkfifo(job)  # it waits there if it should get that far
     # Nothing of another's is loaded: the line that begins coverage swallows every exception there is.
     with running(job, is_warm=False) as process:
         time.sleep(after_s)
-        interrupted(process, job)
+        if not interrupted(process, job):
+            lost.append(after_s)
         _, err = process.communicate(timeout=35)
     # Before Python has found the program there is nothing of ours yet, and a crash of its own is all it has.
     is_pythons = "Fatal Python error" in err or "Could not import runpy" in err
     assert (process.returncode == -signal.SIGINT or is_pythons, "Aborted" in err) == (True, False), err
+    assert len(lost) <= 1, f"each of these was lost, and once in a while would be Python's doing: {lost}"
 
 
-def interrupted(process: "subprocess.Popen[str]", pipe: Path) -> None:
-    """Interrupt a process until it ends; once more if it has come to reading the pipe all the same.
+def interrupted(process: "subprocess.Popen[str]", pipe: Path) -> bool:
+    """Interrupt a process, again if it has come to reading the pipe all the same; tell if once was enough.
 
-    That is Python's doing: an interruption that meets one of its own callbacks is printed, and no more.
+    What is lost is Python's doing: an interruption that meets one of its own callbacks before the program has
+    its own way with signals is printed, and no more.
     """
     process.send_signal(signal.SIGINT)
     until = time.monotonic() + 35
@@ -105,9 +120,38 @@ def interrupted(process: "subprocess.Popen[str]", pipe: Path) -> None:
         with os.fdopen(handle, "wb"):
             with suppress(subprocess.TimeoutExpired):
                 process.wait(5)  # it may have been about to end
-                return
+                return True
             process.send_signal(signal.SIGINT)
             process.wait(35)
+            return False
+    return True
+
+
+class Interrupting:
+    """Its end is the callback of Python's own that a signal meets."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        deque(range(10))  # by the end of this it has been dealt with
+
+
+def test_an_interruption_that_python_drops_is_raised_again() -> None:
+    """What a callback has swallowed is raised as soon as the command looks; if nothing came, nothing is."""
+    handlers, hook = {number: signal.getsignal(number) for number in SIGNALS}, sys.unraisablehook
+    dropped: list[object] = []
+    sys.unraisablehook = lambda told: dropped.append(type(told.exc_value))
+    try:
+        heed = _catch_signals()
+        heed()
+        Interrupting()
+        assert dropped == [Interrupted]
+        with pytest.raises(Interrupted) as caught:
+            heed()
+    finally:
+        sys.unraisablehook = hook
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert caught.value.number == signal.SIGTERM
 
 
 @contextmanager

@@ -151,7 +151,27 @@ def test_a_run_that_was_cut_off_says_what_to_type(path: Path) -> None:
     """A killed run has no end to be told, and nothing of it is to come."""
     lines = words(path, standing(is_cut_off=True))
     assert "cut off; `batchup run job.toml` continues" in lines[0]
-    assert [line for line in lines if line.startswith(("ETA", "rate", "next poll"))] == []
+    assert [line for line in lines if line.startswith(("ETA", "rate", "next poll", "in flight"))] == []
+    assert not any("to go" in line or " old" in line for line in lines)
+    assert "left       the next run polls what was in flight, and buys none of it again" in lines
+    idle = replace(NOW, in_flight=0, saving=0)
+    assert not any(line.startswith("left") for line in words(path, standing(is_cut_off=True, now=idle)))
+
+
+def test_a_run_that_was_cut_off_is_3(path: Path) -> None:
+    """A run that says it goes on and holds its lock no more has ended badly, even where nothing failed."""
+    well = replace(NOW, failed=0, in_doubt=0)
+    written(path, status(now=well, host=gethostname()))
+    code, told = asked(path)
+    assert (code, "cut off" in told) == (3, True)
+    with RunLock(path.with_suffix(".out"), "r"):
+        assert asked(path)[0] == 0
+
+
+def test_a_bar_is_of_what_the_run_may_do(path: Path) -> None:
+    """Under a limit the bar is full when that many are done, and how many there are is told beside it."""
+    lines = words(path, standing(now=replace(NOW, goal=804)))
+    assert lines[1].endswith("402/804 of 1000, 50 %")
 
 
 def test_a_run_that_ended_has_its_table(path: Path) -> None:
@@ -192,7 +212,7 @@ def test_it_takes_no_time_at_any_size(path: Path, size: int) -> None:
     assert min(took) < 0.2
 
 
-def following(stages: list[Standing], show: Callable[[Standing], None]) -> Status:
+def following(stages: list[Standing], show: Callable[[Standing], None]) -> Standing:
     """Follow a run that stands otherwise at each look."""
     left = iter(stages)
     waits: list[float] = []
@@ -206,7 +226,7 @@ def test_it_is_watched_until_it_ends() -> None:
     for last in (standing(is_running=False, summary=END), standing(is_cut_off=True)):
         shown: list[Standing] = []
         stages = [standing(), standing(), last]
-        assert following(stages, shown.append) is last.status
+        assert following(stages, shown.append) is last
         assert shown == stages
 
 

@@ -139,6 +139,8 @@ def test_what_has_expired_is_failed_and_bought_only_when_asked(job: Path) -> Non
     done = verify(job, "--fix")
     assert (done.code, "p000.png: expired" in done.out, "--rerun-failed" in done.out) == (3, True, True), done
     assert results(job)["p000.png"]["failure"]["kind"] == "output_expired"
+    last = json.loads((job.with_suffix(".out") / "status.json").read_text())["summary"]
+    assert (last["saved"], last["failed"], last["outstanding"]) == (5, 1, 0)
     simulated(job.parent)
     left = run(job)
     assert (left.code, left.summary["failed"], left.summary["creates"]) == (3, 1, 0)

@@ -364,6 +364,9 @@ def test_unknown_variables_are_problems(tmp_path: Path) -> None:
 def test_a_missing_job_file_names_its_neighbours(tmp_path: Path) -> None:
     """A job file that is not there is one sentence, with those that are."""
     assert problem_of(tmp_path / "a.toml") == f"There is no job file {tmp_path / 'a.toml'}."
+    with pytest.raises(ConfigProblem) as caught:
+        Job.load(tmp_path / "a.toml")
+    assert caught.value.remedy == "Name another, or write one with `batchup init`."
     (tmp_path / "b.toml").touch()
     (tmp_path / "c.toml").touch()
     assert problem_of(tmp_path / "a.toml") == (

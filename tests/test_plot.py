@@ -280,7 +280,8 @@ def test_without_matplotlib(done: Path, tmp_path: Path) -> None:
 
 
 def test_a_wrong_file_is_one_sentence(tmp_path: Path) -> None:
-    """What is no log, or is not there, is named with its line; the exit code is 65."""
+    """What is no log, or is not there, is named with its line; the exit code is 65, and a folder's 78."""
+    assert failed(tmp_path, tmp_path).code == 78
     (tmp_path / "rows.txt").write_text("a.jpg\n")
     assert "rows.txt, line 1, is not a line of a run's log." in failed(tmp_path, "rows.txt").err
     assert "no.jsonl cannot be read: No such file" in failed(tmp_path, "no.jsonl").err

@@ -1,16 +1,16 @@
 """Starts processes as forks of itself, which has imported all that they need: `python warm_server.py SOCKET`.
 
-A wish is a message with four files: the standard three, and a pipe for the number of the process and, when it
-has ended, its wait status. It imports and starts no thread, so that a fork lacks nothing.
+A wish is a message with the three standard files. It is answered with the number of the process, which is an
+orphan: a child of whoever asked and adopts it. What this imports starts no thread, so a fork lacks nothing.
 """
 
+import faulthandler
 import gc
 import importlib
 import json
 import os
 import pkgutil
 import runpy
-import select
 import signal
 import socket
 import sys
@@ -47,47 +47,40 @@ MORE = (
 
 
 def serve(requests: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """Start what is wished for, and tell of ends; return in each fork, with its wish, and None at the end."""
-    ends: dict[int, int] = {}
-    woken, waker = socket.socketpair()
-    for end in (woken, waker):
-        end.setblocking(False)
-    signal.set_wakeup_fd(waker.fileno())
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    """Start what is wished for; return in each new process, with its wish, and None at the end."""
     while True:
-        ready = select.select([requests, woken], [], [])[0]
-        if woken in ready:
-            woken.recv(LARGEST)
-            tell_of_ends(ends)
-        if requests in ready:
-            message, files, _, _ = socket.recv_fds(requests, LARGEST, 4)
-            if not message:
-                return None
-            pid = os.fork()
-            if pid == 0:
-                return json.loads(message), files
-            ends[pid] = files.pop()
-            os.write(ends[pid], pid.to_bytes(4, "little"))
-            for file in files:
-                os.close(file)
-
-
-def tell_of_ends(ends: dict[int, int]) -> None:
-    """Write down the wait status of each process that has ended."""
-    while ends:
-        pid, status = os.waitpid(-1, os.WNOHANG)
+        message, files, _, _ = socket.recv_fds(requests, LARGEST, 3)
+        if not message:
+            return None
+        pid = start_orphan()
         if pid == 0:
-            return
-        pipe = ends.pop(pid)
-        with suppress(BrokenPipeError):  # nobody waits for it any more
-            os.write(pipe, status.to_bytes(4, "little"))
-        os.close(pipe)
+            return json.loads(message), files
+        requests.send(pid.to_bytes(4, "little"))
+        for file in files:
+            os.close(file)
+
+
+def start_orphan() -> int:
+    """Fork a process that is the child of whoever adopts orphans; return its number, and 0 inside of it."""
+    reader, writer = os.pipe()
+    between = os.fork()
+    if between == 0:
+        pid = os.fork()
+        if pid == 0:
+            return 0
+        os.write(writer, pid.to_bytes(4, "little"))
+        os._exit(0)
+    os.close(writer)
+    said = os.read(reader, 4)
+    os.close(reader)
+    os.waitpid(between, 0)  # its child has another parent before this returns
+    if not said:
+        raise OSError("no process could be started")
+    return int.from_bytes(said, "little")
 
 
 def become(wish: dict[str, Any], files: list[int]) -> None:
     """Be the process that was wished for, with its files, signals, folder, environment and command line."""
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in wish["ignored"]:
         signal.signal(number, signal.SIG_IGN)
@@ -100,6 +93,8 @@ def become(wish: dict[str, Any], files: list[int]) -> None:
     os.environ.clear()
     os.environ.update(wish["env"])
     time.tzset()
+    if os.environ.get("PYTHONFAULTHANDLER"):
+        faulthandler.enable()
     sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr]
     begin_coverage()
     gc.enable()

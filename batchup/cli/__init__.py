@@ -84,6 +84,16 @@ class LazyCommands(click.Group):
         command: click.Command = importlib.import_module(f"batchup.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the subcommand; of one that there is not, say which may have been meant."""
+        from batchup.settings.nearest import did_you_mean  # noqa: PLC0415 -h stays quick
+
+        if args[0] not in self.known and (hint := did_you_mean(args[0], self.known)):
+            ctx.fail(f"There is no command {args[0]}{hint}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the subcommands without importing them."""
         grouped = {name for names in self.groups.values() for name in names}

@@ -20,6 +20,7 @@ HEAD_COUNT: Final = 2  # lines before the table: an empty one, and how the run e
 _LABEL_COLUMNS: Final = 9
 _COUNT_COLUMNS: Final = 6
 _FILE_TIME_S: Final = 2.0  # how exactly a file system keeps its times
+_OTHERS: Final = "lists, uploads, look-ups, refused creates"
 _ENDS: Final = {
     "finished": "finished",
     "nothing_to_do": "nothing to do",
@@ -97,7 +98,8 @@ def _figures(summary: Summary, job: Job, width: int) -> Iterator[str]:
     """Yield what this run has taken: money, requests, time."""
     spend = f"{dollars(summary.spend_usd)} this run, {dollars(summary.job_spend_usd)} the whole job"
     others = summary.requests - summary.creates - summary.polls
-    asked = f"{summary.requests}: {summary.creates} creates, {summary.polls} polls, {others} others"
+    asked = f"{summary.requests}: {summary.creates} creates, {summary.polls} polls"
+    asked += f", {others} others ({_OTHERS})" if others else ""
     asked += f"; {summary.throttled} answered 429" if summary.throttled else ""
     yield from beside("spend", spend, width, _LABEL_COLUMNS)
     yield from beside("requests", asked, width, _LABEL_COLUMNS)

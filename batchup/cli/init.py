@@ -12,7 +12,7 @@ from batchup.cli.asking import asked_job, key_of
 from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG, known_slugs
 from batchup.core.schema_words import Parameter, image_of
-from batchup.errors import OutputProblem
+from batchup.errors import DataProblem, OutputProblem, UsageProblem
 from batchup.job import Job
 
 if TYPE_CHECKING:
@@ -45,7 +45,11 @@ Examples:
     metavar="FILE",
     help="The job file to write.  [default: SOURCE's or the model's name and .toml, in this folder]",
 )
-@click.option("--force", is_flag=True, help="Write it anew where it is there already.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Write it anew where it is there already, and for a model that nobody knows.",
+)
 @click.option("--offline", is_flag=True, help="Do not ask the service about the model.")
 @DEBUG
 def command(
@@ -55,17 +59,22 @@ def command(
 
     Its [input] table has every parameter of the model with type, bounds, default and meaning; [columns] says
     which column is the image and which the id, as far as the first rows tell. Prints the file's name. What is
-    there already is left alone, and the command ends with 73.
+    there already is left alone, and the command ends with 73; for a model that is not known it ends with 2.
     """
     with problems_end_the_command(debug=debug):
+        from batchup.edge.targets import is_stream, refuse_precious  # noqa: PLC0415 -h stays quick
+
         path = output or Path(f"{_stem(source, model)}.toml")
-        if path.exists() and not force:
+        refuse_precious(path, read=[] if source is None else [Path(source)])
+        if path.exists() and not (force or is_stream(path)):
             remedy = "Name another file behind -o, or say --force to write it anew."
             raise OutputProblem(f"{path} is there already.", remedy=remedy)
-        text, words = _text(source, model, path, is_offline=offline)
-        _write(path, text, is_new=not force)
+        _refuse_missing(source)
+        text, words = _text(source, model, path, is_offline=offline, is_forced=force)
+        _write(path, text, is_new=not (force or is_stream(path)))
         click.echo("\n".join(words), err=True)
-        click.echo(path)
+        if not is_stream(path):
+            click.echo(path)
 
 
 def _stem(source: str | None, model: str) -> str:
@@ -78,17 +87,30 @@ def _stem(source: str | None, model: str) -> str:
     return (absolute.name if absolute.is_dir() else absolute.stem) or model.replace("/", "-")
 
 
-def _text(source: str | None, model: str, path: Path, *, is_offline: bool) -> tuple[str, list[str]]:
+def _refuse_missing(source: str | None) -> None:
+    """Raise DataProblem where there is no source, before anybody is asked about a model."""
+    from batchup.edge.manifest.folder import is_glob  # noqa: PLC0415 -h stays quick
+
+    if source is not None and not Path(source).expanduser().exists() and not is_glob(source):
+        remedy = "Name a folder of images, a manifest or a glob that is there; without one `init` names none."
+        raise DataProblem(f"There is no {source}.", remedy=remedy)
+
+
+def _text(
+    source: str | None, model: str, path: Path, *, is_offline: bool, is_forced: bool
+) -> tuple[str, list[str]]:
     """Return the file's text, and what is to be said about it."""
     from batchup.edge.guessing import Guess  # noqa: PLC0415 -h stays quick
     from batchup.edge.job_text import job_text, shown_path  # noqa: PLC0415 -h stays quick
 
     job = asked_job(None, model)
-    card, parameters = _describe(job, key_of(job, is_offline=is_offline))
+    card, parameters = _describe(job, key_of(job, is_offline=is_offline), is_forced=is_forced)
     found = Guess() if source is None else _look(source, job, parameters)
     notes = _notes(card)
     if source is None:
         notes.append(f"There is no {_PLACEHOLDER} yet: write one, or name what you have as `manifest`.")
+    if source is not None:
+        notes += _missing(source, found, image_of(tuple(parameters)))
     if found.strangers:
         notes.append(f"The model does not know these columns, which are sent all the same: {_listed(found)}.")
     text = job_text(
@@ -111,7 +133,21 @@ def _text(source: str | None, model: str, path: Path, *, is_offline: bool) -> tu
     ]
 
 
-def _describe(job: Job, key: str | None) -> "tuple[ModelCard | None, tuple[Parameter, ...]]":
+def _missing(source: str, found: "Guess", image: str | None) -> list[str]:
+    """Return what a source lacks, so that nothing of it would be made."""
+    if found.problem is not None:
+        return [f"The first row cannot be used: {found.problem}"]
+    if not found.row_count:
+        return [f"There is nothing to be made in {source} yet: `batchup check` counts the items."]
+    if image is None or image in found.names or image in found.columns:
+        return []
+    names = ", ".join(found.names[:8]) or "its columns"
+    return [f'None of {names} looks like a picture: name it under [columns], as in {image} = "COLUMN".']
+
+
+def _describe(
+    job: Job, key: str | None, *, is_forced: bool
+) -> "tuple[ModelCard | None, tuple[Parameter, ...]]":
     import anyio  # noqa: PLC0415 -h stays quick
 
     from batchup.edge.catalogue import known_models, look_for_one, parameters  # noqa: PLC0415 -h stays quick
@@ -122,9 +158,12 @@ def _describe(job: Job, key: str | None) -> "tuple[ModelCard | None, tuple[Param
         click.echo(line, err=True)
     if found.card is None:
         hint = did_you_mean(job.model, [row["slug"] for row in known_models(job).models])
-        click.echo(
-            f"nothing is known of a model {job.model}{hint or ', so its parameters are not listed'}", err=True
-        )
+        words = f"othing is known of a model {job.model}"
+        is_told = job.simulator is not None or any("404" in line for line in found.problems)
+        if not is_forced and (is_told or hint):
+            remedy = "`batchup models` lists those that are known; --force writes the job all the same."
+            raise UsageProblem(f"N{words}{hint or '.'}", remedy=remedy)
+        click.echo(f"n{words}{hint or ', so its parameters are not listed'}", err=True)
     return found.card, () if found.card is None else parameters(found.card)
 
 
@@ -159,7 +198,10 @@ def _listed(found: "Guess") -> str:
 
 def _relative(source: str, path: Path) -> str:
     """Return where the source is from the job file's folder; a whole path stays one."""
-    return source if Path(source).is_absolute() else os.path.relpath(source, path.parent)
+    from batchup.edge.targets import is_stream  # noqa: PLC0415 -h stays quick
+
+    folder = Path() if is_stream(path) else path.parent
+    return source if Path(source).is_absolute() else os.path.relpath(source, folder)
 
 
 def _write(path: Path, text: str, *, is_new: bool) -> None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _ANY = "each-upscaler"  # a slug where none matters
 _LONGEST_DEFAULT = 44  # characters that are shown of it
 _WIDEST = (24, 8, 26, 22)  # columns of a parameter's name, type, bounds and default
+_NARROW = (20, 8, 24, 19)  # the same on a terminal of 80 columns, where the meaning is below
+_ROOMY = 109
+_INDENT = "    "
 _LEAST_LAST = 24
 _GAP = 2
 _NARROWEST = 80
@@ -175,9 +178,17 @@ def _default(one: Parameter) -> str:
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows as lines in columns; what is too wide goes on below, the last column has what is left."""
+    if _width() < _ROOMY:
+        return [line for row in rows for line in _row_and_meaning(row)]
     widths = [min(widest, max(len(row[k]) for row in rows)) for k, widest in enumerate(_WIDEST)]
     widths.append(max(_LEAST_LAST, _width() - sum(widths) - _GAP * len(widths)))
     return [line for row in rows for line in _row(row, widths)]
+
+
+def _row_and_meaning(cells: Sequence[str]) -> list[str]:
+    """Return a row for a narrow terminal: what a parameter means is below it, on lines of their own."""
+    meaning = textwrap.wrap(cells[-1], _width(), initial_indent=_INDENT, subsequent_indent=_INDENT)
+    return [*_row(cells[:-1], _NARROW), *meaning]
 
 
 def _width() -> int:

@@ -4,16 +4,19 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+
+from batchup.cli.reference_log import EVENTS, FIELDS
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The fields of one output: where it is found, in a sentence, and what each field is."""
+    """One output: where it is found, in a sentence, what each field is, and of a log each event."""
 
     about: str
     fields: Mapping[str, str]
+    events: Mapping[str, str] = field(default_factory=dict)
 
 
 _RUN: Final = {
@@ -93,6 +96,8 @@ _STATUS: Final = {
     "now.max_spend_usd": "the most that the whole job may cost, in USD, or null",
     "now.next_poll_s": "until the next planned look; null while none is planned",
     "now.creates_end_s": "until nothing more is created; null without a deadline",
+    "now.goal": "items done when a run with --limit has done its own; null without a limit: all of total",
+    "now.is_stopping": "whether what is in flight is finished, and nothing more is created",
     "summary": "null while the run goes on, then what `batchup fields run` explains",
     "running": "what is in flight, the oldest first, at most 50",
     "running[].id": "the item's id",
@@ -133,15 +138,6 @@ _REJECTS: Final = {
     "id": "the row's id, or null if it has none",
     "kind": "what is wrong, for programs",
     "message": "what is wrong, in a sentence",
-}
-_LOG: Final = {
-    "ts": "when, RFC 3339 in UTC with milliseconds",
-    "level": "debug, info, warning or error",
-    "event": "what happened, in one word; the further fields depend on it",
-    "run": "the run's id",
-    "item": "the item it is about, where it is about one",
-    "attempt": "which attempt of the item, from 1",
-    "prediction_id": "the service's id of the prediction",
 }
 _CHECK: Final = {
     "job": "the job's name",
@@ -311,7 +307,9 @@ _STATS_LOG: Final = {
 PAGES: Final[Mapping[str, Page]] = {
     "audit": Page("The object that `batchup audit --json` prints.", _AUDIT),
     "check": Page("The object that `batchup check --json` prints.", _CHECK),
-    "log": Page("A line of run.log.jsonl in the output folder: what happened, as it happens.", _LOG),
+    "log": Page(
+        "A line of run.log.jsonl in the output folder: what happened, as it happens.", FIELDS, EVENTS
+    ),
     "models": Page("The object that `batchup models --json` prints.", _MODELS),
     "model": Page("The object that `batchup models SLUG --json` prints.", _MODEL),
     "rejects": Page("A line of rejects.jsonl in the output folder, for each row not sent.", _REJECTS),

@@ -10,8 +10,15 @@ import click
 
 from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG, JOB_FILE
-from batchup.cli.serving import SERVE_ANYWHERE, ServingCommand, serve_job, serve_option
+from batchup.cli.serving import (
+    SERVE_ANYWHERE,
+    ServingCommand,
+    refuse_idle_anywhere,
+    serve_job,
+    serve_option,
+)
 from batchup.cli.ticker import Ticker
+from batchup.errors import UsageProblem
 from batchup.job import Job
 
 if TYPE_CHECKING:
@@ -58,19 +65,44 @@ def command(
 
     The page opens from the disk and asks nobody for anything. Up to 500 items it holds their thumbnails; of
     more they lie beside it in report/, made once and kept for the next time. `batchup run` writes it at its
-    end. Prints the path of what was written. Exits with 3 when something failed, is held or in doubt, with 11
-    while JOB runs. With --serve no page is written, and JOB may run.
+    end. Prints the path of what was written. Exits with 3 when something failed, was rejected, is held or in
+    doubt, or is missing in the archive, with 11 while JOB runs or another report of it is written; a run may
+    begin meanwhile. With --serve no page is written, and JOB may run.
     """
     with problems_end_the_command(debug=debug):
+        refuse_idle_anywhere(serve, is_anywhere=serve_anywhere)
+        given = {"-o": output, "--single-file": single_file, "--zip": as_zip, "--fetch": fetch}
+        if serve is not None and (idle := [flag for flag, value in given.items() if value]):
+            words = f"With --serve no page is written: {idle[0]} does nothing."
+            raise UsageProblem(words, remedy="Leave it out.")
         loaded = Job.load(job, overrides={} if manifest is None else {"manifest": manifest})
         if serve is not None:
             serve_job(loaded, job, serve, is_anywhere=serve_anywhere)
             return
+        from batchup.edge.targets import is_stream  # noqa: PLC0415 -h stays quick
+
+        if output is not None:
+            _refuse(output, loaded, is_zipped=as_zip)
         written = write(loaded, job, output, is_single=single_file, is_zipped=as_zip, is_fetching=fetch)
         for path in (written.path, written.archive):
-            if path is not None:
+            if path is not None and not is_stream(path):
                 click.echo(os.fsencode(path))  # a name need not be text
     sys.exit(0 if written.is_well else 3)
+
+
+def _refuse(output: Path, job: Job, *, is_zipped: bool) -> None:
+    """Raise UsageProblem where the report cannot lie at `output`, nor an archive beside it."""
+    from batchup.edge.targets import is_stream, refuse_precious  # noqa: PLC0415 -h stays quick
+
+    refuse_precious(output, job)
+    if not is_zipped:
+        return
+    if is_stream(output):
+        raise UsageProblem("An archive lies beside its page.", remedy="Name a file behind -o.")
+    if output.with_suffix(".zip") == output:
+        words = f"{output} is where the archive goes."
+        raise UsageProblem(words, remedy=f"Name the page behind -o, such as {output.with_suffix('.html')}.")
+    refuse_precious(output.with_suffix(".zip"), job)
 
 
 def write(

@@ -2,9 +2,9 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
@@ -13,13 +13,23 @@ from batchup.core.items import Outcome
 from batchup.core.redaction import plain_words
 from batchup.edge.ahead import Ahead
 from batchup.edge.gather import read_status
+from batchup.edge.lock import is_held
+from batchup.edge.status import Status
 from batchup.errors import BatchupError, Locked
 from batchup.job import Job
 
 PATIENCE_S: Final = 30.0
 """How long the end of a run waits for thumbnails, most of which were made while it went on."""
 
+HURRY_S: Final = 3.0
+"""How long the whole report may take after a signal, which has promised an end; no thumbnail is made then."""
+
+_AGAIN_S: Final = 0.5  # Python drops an exception that meets it in a callback
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class TimeUp(KeyboardInterrupt):
+    """The report takes longer than there is time for."""
 
 
 @contextmanager
@@ -28,11 +38,11 @@ def reporting(
 ) -> Iterator[Callable[[Outcome], None]]:
     """Write the report when the block ends, however it does; a signal that comes meanwhile ends it quietly.
 
-    It takes the folder's lock anew after the run: writing is no part of that, and a run that has begun
-    meanwhile goes first, and writes the report when it ends itself. What it gives takes each outcome, and
-    makes its thumbnails at once.
+    Writing is no part of the run: another one that has begun by then goes first, and writes the report when
+    it ends itself. What it gives takes each outcome, and makes its thumbnails at once. After a signal the
+    report has the thumbnails that are there, and is given up rather than let anybody wait.
     """
-    before = _last_run(job)
+    before = _run_of(read_status(job.output.dir))
     ahead = Ahead(job)
     try:
         yield ahead.take
@@ -40,26 +50,58 @@ def reporting(
         handlers = [(number, signal.getsignal(number)) for number in _STOPPING]
         with suppress(KeyboardInterrupt):
             catch_signals()
-            ahead.close()
-            if _last_run(job) != before:  # a run that came to nothing leaves the report as it is
-                _write(job, typed, is_quiet=is_quiet)
+            status = read_status(job.output.dir)
+            is_hurried = _was_signalled(status)
+            ahead.close(is_waiting=not is_hurried)
+            if _run_of(status) != before:  # a run that came to nothing leaves the report as it is
+                _write(job, typed, is_quiet=is_quiet, is_hurried=is_hurried)
         for number, handler in handlers:
             signal.signal(number, handler)
 
 
-def _last_run(job: Job) -> str | None:
-    status = read_status(job.output.dir)
+def _run_of(status: Status | None) -> str | None:
     return None if status is None else status.run
 
 
-def _write(job: Job, typed: Path, *, is_quiet: bool) -> None:
+def _was_signalled(status: Status | None) -> bool:
+    return status is not None and status.summary is not None and status.summary.reason == "signal"
+
+
+def _write(job: Job, typed: Path, *, is_quiet: bool, is_hurried: bool) -> None:
     """Write it; what prevents that is one line on standard error, as how the run ended stays as it is."""
+    why = _prevented(job, typed, is_quiet=is_quiet, is_hurried=is_hurried)
+    if why is not None and not is_quiet:
+        with suppress(OSError, ValueError, AttributeError):
+            click.echo(plain_words(f"batchup: the report was not written: {why}"), err=True)
+
+
+def _prevented(job: Job, typed: Path, *, is_quiet: bool, is_hurried: bool) -> str | None:
+    """Write it; return what prevented that if anybody is to hear of it."""
     try:
-        write(job, typed, None, is_quiet=is_quiet, patience_s=PATIENCE_S)
-    except Locked:
-        return
-    except Exception as problem:  # noqa: BLE001 as above
-        why = problem.message if isinstance(problem, BatchupError) else f"{type(problem).__name__}: {problem}"
-        if not is_quiet:
-            with suppress(OSError, ValueError, AttributeError):
-                click.echo(plain_words(f"batchup: the report was not written: {why}"), err=True)
+        with _at_most(HURRY_S) if is_hurried else nullcontext():
+            write(job, typed, None, is_quiet=is_quiet, patience_s=0.0 if is_hurried else PATIENCE_S)
+    except TimeUp:
+        return f"there was no time left; `batchup report {typed}` writes it"
+    except Locked as problem:
+        return None if is_held(job.output.dir) else problem.message
+    except BatchupError as problem:
+        return problem.message
+    except Exception as bug:  # noqa: BLE001 as above
+        return f"{type(bug).__name__}: {bug}"
+    return None
+
+
+@contextmanager
+def _at_most(length_s: float) -> Iterator[None]:
+    """Raise TimeUp in the block after so many seconds."""
+
+    def give_up(_number: int, _frame: object) -> NoReturn:
+        raise TimeUp
+
+    handler = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, length_s, _AGAIN_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, handler)

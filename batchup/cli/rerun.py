@@ -81,17 +81,18 @@ def _rerun(
 
 
 def _make_ready(job: Job, checkpoint: "Checkpoint", ids: Sequence[str]) -> None:
-    """Make them ready, and bring the results along, whatever ends it."""
+    """Make them ready, and bring results and status along, whatever ends it."""
     import anyio  # noqa: PLC0415 -h stays quick
 
-    from batchup.edge import rerun, results  # noqa: PLC0415 -h stays quick
+    from batchup.edge import renewal, rerun  # noqa: PLC0415 -h stays quick
 
+    before = renewal.counts_of(checkpoint)
     ticker = Ticker("items made ready", len(ids))
     try:
         rerun.make_ready(checkpoint, ids, ticker.tick)
     finally:
         ticker.close()
-        anyio.run(results.bring_up_to_date, checkpoint, job.output.dir)
+        anyio.run(renewal.renew, checkpoint, job, before)
 
 
 def _lines(

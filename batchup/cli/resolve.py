@@ -118,11 +118,12 @@ def _carry_out(
     force: bool = False,
     as_json: bool = False,
 ) -> list[dict[str, str]]:
-    """Do to each item what was decided, up to the first it cannot be done to, and bring the results along."""
+    """Do to each item what was decided, up to the first it cannot be done to; results and status follow."""
     import anyio  # noqa: PLC0415 -h stays quick
 
-    from batchup.edge import results  # noqa: PLC0415 -h stays quick
+    from batchup.edge import renewal  # noqa: PLC0415 -h stays quick
 
+    before = renewal.counts_of(checkpoint)
     done: list[dict[str, str]] = []
     try:
         for left in chosen:
@@ -130,7 +131,7 @@ def _carry_out(
             _say(done[-1], as_json=as_json)
     finally:
         if done:
-            anyio.run(results.bring_up_to_date, checkpoint, job.output.dir)
+            anyio.run(renewal.renew, checkpoint, job, before)
     return done
 
 

@@ -1,6 +1,5 @@
 """`batchup results JOB`: what became of each item, for other programs; or what failed, as a manifest."""
 
-import os
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +11,7 @@ import msgspec
 
 from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG, JOB_FILE
-from batchup.errors import ConfigProblem, OutputProblem, UsageProblem
+from batchup.errors import BatchupError, ConfigProblem, OutputProblem, UsageProblem
 from batchup.job import Job
 
 if TYPE_CHECKING:
@@ -90,6 +89,7 @@ def command(
 ) -> None:
     """Write out what became of JOB's items, as its last run left it: while JOB runs, that is the one before.
 
+    Of a run that was cut off it is all that had been written down.
     A manifest made with --failed holds the same items, so nothing that is saved or under way is bought again;
     what failed for good is tried again after `batchup rerun`, or with `batchup run --rerun-failed`. Exits
     with 0 when all is well, with 3 when JOB has items that failed, are held or in doubt, or rejected rows.
@@ -99,10 +99,19 @@ def command(
         if manifest is not None and not as_manifest:
             raise UsageProblem("--manifest is only for --failed.", remedy="Leave it out, or add --failed.")
         overrides: dict[str, object] = {} if manifest is None else {"manifest": manifest}
-        is_well = _results(
-            Job.load(job, overrides=overrides), chosen, output, states, as_manifest=as_manifest
-        )
+        loaded = Job.load(job, overrides=overrides)
+        if output is not None:
+            _refuse(output, job, loaded)
+        is_well = _results(loaded, chosen, output, states, as_manifest=as_manifest)
     sys.exit(0 if is_well else 3)
+
+
+def _refuse(output: Path, typed: Path, job: Job) -> None:
+    """Raise UsageProblem where writing there would replace what the job needs, with either manifest."""
+    from batchup.edge.targets import refuse_precious  # noqa: PLC0415 -h stays quick
+
+    refuse_precious(output, job)
+    refuse_precious(output, Job.load(typed))
 
 
 def _format(form: str | None, output: Path | None, *, as_manifest: bool) -> str:
@@ -119,18 +128,69 @@ def _format(form: str | None, output: Path | None, *, as_manifest: bool) -> str:
 
 def _results(job: Job, form: str, output: Path | None, states: Collection[str], *, as_manifest: bool) -> bool:
     from batchup.edge.exporting import open_results  # noqa: PLC0415 -h stays quick
-    from batchup.edge.traces import RESULTS  # noqa: PLC0415 -h stays quick
 
-    if output is not None and output.absolute() == job.output.dir / RESULTS:
-        raise UsageProblem(f"{output} is what is read.", remedy="Name another file behind -o.")
+    if _is_first_run(job):
+        click.echo(
+            f"nothing to show yet: the first run of {job.name} goes on: see `batchup status`", err=True
+        )
+        return True
+    _catch_up(job)
     with open_results(job) as results:
-        _say_how_old(job)
         if results.has_torn_end:
             click.echo("the last line is not whole, as a run is writing it or was killed: left out", err=True)
         write = _writer(job, results, form, states or (("failed",) if as_manifest else ()))
         with _opened(output) as file:
             write(file)
         return not any(results.counts[state] for state in _ILL) and not _has_rejects(job)
+
+
+def _is_first_run(job: Job) -> bool:
+    """Tell whether a run goes on and there are no results of one before."""
+    from batchup.edge.lock import is_held  # noqa: PLC0415 -h stays quick
+    from batchup.edge.traces import RESULTS  # noqa: PLC0415 -h stays quick
+
+    return not (job.output.dir / RESULTS).exists() and is_held(job.output.dir)
+
+
+def _catch_up(job: Job) -> None:
+    """Have what a run that was cut off did in the results, and say how old they are.
+
+    Where they cannot be brought up to date they are shown as they are, as their folder may be read-only.
+    """
+    from batchup.edge.lock import is_held  # noqa: PLC0415 -h stays quick
+    from batchup.edge.recovery import catch_up  # noqa: PLC0415 -h stays quick
+
+    continues, why = f"`batchup run {job.path or job.name}` continues", ""
+    try:
+        if catch_up(job):
+            click.echo(
+                f"the last run was cut off: these are the results of what it did; {continues}", err=True
+            )
+            return
+    except BatchupError as problem:
+        why = f" ({problem.message})"
+    if is_held(job.output.dir):
+        words = f"{job.name} is running: these are the results as of the end of the run before"
+        click.echo(f"{words}; see `batchup status`", err=True)
+    elif _was_cut_off(job):
+        click.echo(
+            f"the last run was cut off: what it did is not in these results{why}; {continues}", err=True
+        )
+
+
+def _was_cut_off(job: Job) -> bool:
+    """Tell whether a run of this job that nobody can see said that it was going on."""
+    from batchup.edge.status import NAME  # noqa: PLC0415 -h stays quick
+
+    with suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode((job.output.dir / NAME).read_bytes(), type=_Standing).is_running
+    return False
+
+
+class _Standing(msgspec.Struct):
+    """What is wanted of status.json."""
+
+    is_running: bool
 
 
 def _writer(job: Job, results: "Results", form: str, states: Collection[str]) -> "Callable[[BinaryIO], None]":
@@ -182,40 +242,14 @@ def _opened(path: Path | None) -> "Iterator[BinaryIO]":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    from batchup.edge.targets import writing  # noqa: PLC0415 -h stays quick
+
     try:
-        with unfinished.open("wb") as file:
+        with writing(path, durable=True) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
     except OSError as error:
         remedy = "Name a file behind -o that can be written."
         raise OutputProblem(f"{path} cannot be written: {error.strerror}.", remedy=remedy) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
-
-
-def _say_how_old(job: Job) -> None:
-    """Say so where the results are not those of all that was done."""
-    from batchup.edge.lock import is_held  # noqa: PLC0415 -h stays quick
-    from batchup.edge.status import NAME  # noqa: PLC0415 -h stays quick
-
-    if is_held(job.output.dir):
-        words = f"{job.name} is running: these are the results as of the end of the run before"
-        click.echo(f"{words}; see `batchup status`", err=True)
-        return
-    with suppress(OSError, msgspec.DecodeError):
-        if msgspec.json.decode((job.output.dir / NAME).read_bytes(), type=_Standing).is_running:
-            words = "the last run was cut off: what it did is not in these results"
-            click.echo(f"{words}; `batchup run {job.path or job.name}` brings them up to date", err=True)
-
-
-class _Standing(msgspec.Struct):
-    """What is wanted of status.json."""
-
-    is_running: bool
 
 
 def _rejects(job: Job) -> Path:

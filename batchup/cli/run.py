@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,10 +13,16 @@ import click
 
 from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG, JOB_FILE, Instant, Length
-from batchup.cli.serving import SERVE_ANYWHERE, ServingCommand, say_address, serve_option
+from batchup.cli.serving import (
+    SERVE_ANYWHERE,
+    ServingCommand,
+    refuse_idle_anywhere,
+    say_address,
+    serve_option,
+)
 from batchup.core.items import Outcome
 from batchup.core.summary import Summary
-from batchup.errors import BatchupError, InternalProblem, UsageProblem
+from batchup.errors import BatchupError, DiskProblem, InternalProblem, UsageProblem
 from batchup.job import Job
 
 EPILOG = """\b
@@ -128,6 +135,7 @@ def command(job: Path, **flags: Any) -> None:
 def _run(path: Path, flags: Mapping[str, Any]) -> Summary:
     """Run the job; whatever ends it, the summary is printed if it was asked for."""
     summary = _nothing(path, InternalProblem.reason, InternalProblem.exit_code)
+    is_told = True
     try:
         heed = _catch_signals()
         summary = _run_job(path, flags, heed)
@@ -141,7 +149,9 @@ def _run(path: Path, flags: Mapping[str, Any]) -> Summary:
         summary = _nothing(path, "signal", 128 + number)
     finally:
         if flags["as_json"]:
-            _print_json(summary)
+            is_told = _print_json(summary)
+    if not is_told and summary.exit_code == 0:  # what the run itself has to say goes before
+        return replace(summary, exit_code=DiskProblem.exit_code)
     return summary
 
 
@@ -151,6 +161,7 @@ def _run_job(path: Path, flags: Mapping[str, Any], heed: Callable[[], None]) -> 
     from batchup.edge.progress import make_printer  # noqa: PLC0415 -h stays quick
 
     heed()
+    refuse_idle_anywhere(flags["serve"], is_anywhere=flags["serve_anywhere"])
     job = Job.load(path, overrides=_overrides(flags))
     raise_handle_limit()
     printer = make_printer(quiet=flags["quiet"], progress=not flags["no_progress"])
@@ -243,12 +254,20 @@ def _nothing(path: Path, reason: str, exit_code: int) -> Summary:
     return Summary(job=path.stem, run="", reason=reason, exit_code=exit_code)
 
 
-def _print_json(summary: Summary) -> None:
+def _print_json(summary: Summary) -> bool:
+    """Print the summary; False, and said on standard error, where it is lost to somebody who waits for it."""
     import msgspec  # noqa: PLC0415 -h stays quick
 
-    with suppress(OSError, ValueError, AttributeError):  # closed before it began, it is None
-        sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
-        sys.stdout.flush()
+    try:
+        with suppress(ValueError, AttributeError):  # closed before it began, it is None
+            sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return True  # whoever read it has left
+    except OSError as problem:
+        _say([f"batchup: the summary is lost, standard output does not take it: {problem.strerror}"])
+        return False
+    return True
 
 
 def _say(lines: list[str]) -> None:

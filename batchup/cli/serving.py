@@ -7,9 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import anyio
 import click
 
 from batchup.edge.live.access import DEFAULT, address_of
+from batchup.errors import UsageProblem
 from batchup.job import Job
 
 
@@ -31,6 +33,12 @@ SERVE_ANYWHERE = click.option(
     help="Let --serve take an address that other machines reach. Whoever has the printed address sees the"
     " pictures and can stop the run; nothing is encrypted on its way.",
 )
+
+
+def refuse_idle_anywhere(serve: str | None, *, is_anywhere: bool) -> None:
+    """Raise UsageProblem for `--serve-anywhere` where nothing is served."""
+    if is_anywhere and serve is None:
+        raise UsageProblem("--serve-anywhere does nothing without --serve.", remedy="Give both, or neither.")
 
 
 class ServingCommand(click.Command):
@@ -61,12 +69,10 @@ def serve_job(job: Job, typed: Path, address: str, *, is_anywhere: bool) -> None
 async def _serve(job: Job, typed: Path, host: str, port: int) -> None:
     from batchup.edge.live.standing import serve_folder  # noqa: PLC0415 aiohttp would make -h slow
 
-    serving = asyncio.ensure_future(serve_folder(job, host, port, str(typed), say_address))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
-    await asyncio.wait([serving])
-    if not serving.cancelled():
-        serving.result()
+    with anyio.CancelScope() as serving:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+        await serve_folder(job, host, port, str(typed), say_address)
 
 
 def say_address(url: str) -> None:

@@ -1,6 +1,8 @@
 """`batchup simulate`: the service simulator, stand-alone."""
 
 import asyncio
+import errno
+import os
 import signal
 import sqlite3
 import sys
@@ -188,8 +190,18 @@ def command(
         _load_network()
     try:
         asyncio.run(_serve(settings, state, host, port))
-    except (OSError, sqlite3.Error) as problem:
+    except sqlite3.Error as problem:
         raise click.UsageError(f"cannot serve on {host}:{port}: {problem}") from problem
+    except OSError as problem:
+        raise click.UsageError(_why_not(problem, f"{host}:{port}")) from problem
+
+
+def _why_not(problem: OSError, place: str) -> str:
+    """Say in a sentence why nothing can be served at a place."""
+    if problem.errno == errno.EADDRINUSE:
+        return f"cannot serve on {place}: somebody listens there already; --port 0 takes any free port"
+    why = os.strerror(problem.errno) if problem.errno and problem.errno > 0 else problem.strerror or problem
+    return f"cannot serve on {place}: {why}"
 
 
 def _load_network() -> None:

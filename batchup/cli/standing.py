@@ -13,7 +13,7 @@ from batchup.core.money import dollars
 from batchup.core.snapshot import Snapshot
 from batchup.edge.printable import printable
 from batchup.edge.status import Status
-from batchup.edge.words import done_count, duration, requests_of
+from batchup.edge.words import done_count, duration, goal_of, of_all, requests_of
 from batchup.job import Job
 
 SHOWN: Final = 10  # predictions in flight
@@ -48,6 +48,8 @@ def lines_of(standing: Standing, job: Job, path: Path, *, width: int, bar: str =
     how = cut_off if standing.is_cut_off else "running"
     lines = [f"{printable(status.job)}: {how}, {age}", *_bar(status.now, width, bar), *_counts(status.now)]
     lines += _figures(status.now, width, is_running=standing.is_running)
+    if standing.is_cut_off:
+        return lines + list(_left(status.now, width))
     return lines + list(_running(status.running, status.now.in_flight))
 
 
@@ -59,11 +61,12 @@ def line_of(standing: Standing, words: str) -> str:
 
 def _bar(now: Snapshot, width: int, bar: str) -> Iterator[str]:
     """Yield a bar of what needs nothing more, once it is known how much there is."""
-    if not now.total:
+    goal = goal_of(now)
+    if not goal:
         return
-    share, cells = min(1.0, done_count(now) / now.total), max(10, min(_CELLS, width - 30))
+    share, cells = min(1.0, done_count(now) / goal), max(10, min(_CELLS, width - 30))
     full = int(share * cells)
-    yield f"|{bar * full}{' ' * (cells - full)}| {done_count(now)}/{now.total}, {100 * share:.0f} %"
+    yield f"|{bar * full}{' ' * (cells - full)}| {done_count(now)}/{goal}{of_all(now)}, {100 * share:.0f} %"
 
 
 def _counts(now: Snapshot) -> Iterator[str]:
@@ -90,7 +93,7 @@ def _figures(now: Snapshot, width: int, *, is_running: bool) -> Iterator[str]:
     if is_running:
         rate = f"{now.per_minute:.1f} saved a minute, {requests_of(now)} requests in the last one"
         rows = [("ETA", _eta(now)), ("rate", rate), *rows, ("next poll", _next_poll(now))]
-        rows += [("waiting", now.note)] if now.note else []
+        rows += [("note" if now.is_stopping else "waiting", now.note)] if now.note else []
     for label, words in rows:
         yield from beside(label, words, width, _LABEL_COLUMNS)
 
@@ -103,6 +106,13 @@ def _eta(now: Snapshot) -> str:
 
 def _next_poll(now: Snapshot) -> str:
     return "none is planned" if now.next_poll_s is None else f"in {now.next_poll_s:.1f} s"
+
+
+def _left(now: Snapshot, width: int) -> Iterator[str]:
+    """Yield what becomes of what a run that was cut off had in flight."""
+    if now.in_flight or now.saving:
+        words = "the next run polls what was in flight, and buys none of it again"
+        yield from beside("left", words, width, _LABEL_COLUMNS)
 
 
 def _running(running: tuple[Running, ...], count: int) -> Iterator[str]:

@@ -21,7 +21,7 @@ from batchup.job import Job
 
 LOOK_EVERY_S: Final = 2.0
 WIDEST: Final = 100
-_NO_PROBLEM: Final = (0, 75)  # all done, and stopped on purpose
+_NO_PROBLEM: Final = (0, 3, 75)  # all done, what has failed is counted, and stopped on purpose
 _SIGNALLED: Final = 128
 EPILOG: Final = """`batchup fields status` explains what --json prints.
 
@@ -43,7 +43,8 @@ Examples:
 def command(job: Path, *, watch: bool, as_json: bool, debug: bool) -> None:
     """Say how JOB stands: while it runs as of the last few seconds, else as its last run left it.
 
-    Exits with 0 when all is well, with 3 when something failed or was held, or a problem ended its last run.
+    Exits with 0 when all is well, with 3 when something failed or was held, or a problem ended its last
+    run or cut it off.
     """
     with problems_end_the_command(debug=debug):
         loaded = Job.load(job)
@@ -52,15 +53,15 @@ def command(job: Path, *, watch: bool, as_json: bool, debug: bool) -> None:
             return _read(loaded.output.dir, job)
 
         show = _shower(loaded, job, is_watching=watch, as_json=as_json)
-        status = follow(read, show, time.sleep if watch else None)
-    now = status.now
+        standing = follow(read, show, time.sleep if watch else None)
+    now = standing.status.now
     is_ill = now.failed or now.held or now.in_doubt or now.rejected
-    sys.exit(3 if is_ill or _has_ended_badly(status) else 0)
+    sys.exit(3 if is_ill or standing.is_cut_off or _has_ended_badly(standing.status) else 0)
 
 
 def follow(
     read: Callable[[], Standing], show: Callable[[Standing], None], wait: Callable[[float], None] | None
-) -> Status:
+) -> Standing:
     """Show how the run stands, and with `wait` again and again until it ends or is interrupted."""
     standing = read()
     show(standing)
@@ -71,7 +72,7 @@ def follow(
             show(standing)
     except KeyboardInterrupt:  # whoever has seen enough is no problem
         pass
-    return standing.status
+    return standing
 
 
 def _shower(job: Job, path: Path, *, is_watching: bool, as_json: bool) -> Callable[[Standing], None]:
@@ -138,7 +139,7 @@ def _has_ended_badly(status: Status) -> bool:
     return code not in _NO_PROBLEM and code < _SIGNALLED
 
 
-def _read(folder: Path, job: Path) -> Standing:
+def _read(folder: Path, job: Path, *, is_again: bool = False) -> Standing:
     path = folder / NAME
     try:
         text = path.read_text(encoding="utf-8")
@@ -147,5 +148,10 @@ def _read(folder: Path, job: Path) -> Standing:
         remedy = f"Start it with `batchup run {job}`."
         raise DataProblem(f"{job} has not run yet: there is no {path}.", remedy=remedy) from None
     except (OSError, ValueError) as problem:
-        raise DataProblem(f"{path} cannot be read: {problem}.") from problem
-    return Standing(status, text, status.was_cut_off(folder))
+        why = problem.strerror if isinstance(problem, OSError) else "it is not what a run writes"
+        remedy = f"Move it away; the next `batchup run {job}` writes it anew."
+        raise DataProblem(f"{path} cannot be read: {why}.", remedy=remedy) from problem
+    is_cut_off = status.was_cut_off(folder)
+    if is_cut_off and not is_again:  # it may have ended in order since its status was read
+        return _read(folder, job, is_again=True)
+    return Standing(status, text, is_cut_off)

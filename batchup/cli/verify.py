@@ -80,9 +80,10 @@ def _verify(job: Job, *, fix: bool, even_all: bool, as_json: bool) -> bool:
 def _fix(job: Job, checkpoint: "Checkpoint", flaws: "Sequence[Flaw]", *, as_json: bool) -> "list[Repair]":
     import anyio  # noqa: PLC0415 -h stays quick
 
-    from batchup.edge import results  # noqa: PLC0415 -h stays quick
+    from batchup.edge import renewal  # noqa: PLC0415 -h stays quick
     from batchup.edge.repair import recover, repair  # noqa: PLC0415 -h stays quick
 
+    before = renewal.counts_of(checkpoint)
     done: list[Repair] = []
 
     def tell(one: "Repair") -> None:
@@ -98,7 +99,7 @@ def _fix(job: Job, checkpoint: "Checkpoint", flaws: "Sequence[Flaw]", *, as_json
                 tell(one)
         finally:
             with anyio.CancelScope(shield=True):
-                await results.bring_up_to_date(checkpoint, job.output.dir)
+                await renewal.renew(checkpoint, job, before)
 
     anyio.run(mend)
     return done

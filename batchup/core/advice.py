@@ -19,7 +19,8 @@ _WHY_LEFT: Final = {
     "protocol": "when the service is well again, the same command continues",
     "disk": "when the disk is well, the same command continues",
 }
-_LEFT: Final = "some are running or not fetched yet; the same command continues"
+_LEFT: Final = "some are ready, running or not fetched yet; the same command continues"
+_NOTHING: Final = "nothing_to_do"  # the same command would do nothing again
 _PRICELESS: Final = (
     "max_spend buys no more while no price is known; learn one with --limit 1 and without max_spend"
 )
@@ -51,7 +52,7 @@ def advise(summary: Summary, job: str, *, has_report: bool = False) -> Advice:
         )
     if summary.outstanding or summary.in_doubt or _was_cut_short(summary):
         return _of_what_is_left(summary, path)
-    if any(one.what_to_do == AGAIN for one in summary.causes):
+    if summary.reason != _NOTHING and any(one.what_to_do == AGAIN for one in summary.causes):
         return Advice("each run gives what failed in passing one more try", _of("run", path))
     if summary.held:
         return Advice("decide whether the held ones were bought", _of("resolve", path))

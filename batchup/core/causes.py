@@ -18,7 +18,13 @@ _MOST_KEPT: Final = 500  # groups that are told apart while counting
 _GIST: Final = 90  # characters
 _LOOKED_AT: Final = 500  # characters that a gist is taken from
 
-AGAIN: Final = "Run the same command again: each run gives such items one more try."
+AGAIN: Final = (
+    "Run the same command again: each run gives such items one more try; when they have none left,"
+    " `batchup rerun` gives more."
+)
+EXHAUSTED: Final = "exhausted"
+"""The kind of failure of an item that no run tries again by itself, though another try may help."""
+
 _MENDED: Final = "then run with --rerun-failed."
 _LOOK: Final = f"Read the service's words in results.jsonl, mend what they name, {_MENDED}"
 
@@ -109,7 +115,7 @@ _PLAIN: Final = {
     "connect": ("the output's host cannot be reached", AGAIN),
     "disk": ("the disk did not take it", "Make room, then run the same command again."),
     "encoded": ("the output came compressed", AGAIN),
-    "exhausted": ("attempted as often as allowed", "Run with --rerun-failed for another round of attempts."),
+    "exhausted": ("attempted as often as allowed", "Make them ready for another round with `batchup rerun`."),
     "gone": (
         "the service does not know the prediction any more",
         "It may have been paid: see `batchup audit`; --rerun-failed buys it again.",
@@ -186,7 +192,7 @@ def what_to_do(failure: Failure) -> str:
     known = _known_of(failure) if _is_spoken(failure) else None
     if known is not None:
         return known.what_to_do
-    if failure.retryable:
+    if failure.retryable and failure.kind != EXHAUSTED:
         return AGAIN
     return _PLAIN.get(failure.kind, ("", _LOOK))[1]
 

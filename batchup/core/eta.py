@@ -48,6 +48,17 @@ class Eta:
             self._look(board, now, total)
         return None if self._end_at is None else max(0.0, self._end_at - now)
 
+    def goal(self, board: Board, total: int | None) -> int | None:
+        """Return how many items are done when this run has done its own; `total` is the manifest's items.
+
+        None without a limit: that is all of them. What earlier runs have left in flight is not limited.
+        """
+        if self.limit is None:
+            return None
+        tally = board.tally
+        before = tally.skipped + tally.rejected + (self._failed_before or 0) + len(board.restored)
+        return before + self.limit if total is None else min(total, before + self.limit)
+
     def _look(self, board: Board, now: float, total: int | None) -> None:
         self._measure(board, now)
         found = self._estimate(board, now, total)
@@ -138,11 +149,6 @@ class Eta:
         if through < FEWEST:
             return 1.0
         return min(MOST_ATTEMPTS, max(1.0, (tally.creates - board.running_count) / through))
-
-
-def eta_s(board: Board, now: float, total: int | None) -> float | None:
-    """Return the seconds until all is done, without a look at how the run went so far."""
-    return Eta().look(board, now, total)
 
 
 def _rest_s(board: Board, now: float) -> float:

@@ -67,6 +67,8 @@ def decide(
             return Decision(Plan.LEAVE if state is State.HELD else Plan.JOIN)
         case _ if rerun_failed or _was_asked_for(remembered, max_attempts):
             return Decision(Plan.WORK)
+        case State.READY if _was_sent_back(remembered, max_attempts):
+            return Decision(Plan.WORK, _rest_of_round(remembered.attempts, max_attempts))
         case _:
             return Decision(Plan.WORK, attempts_left(remembered.attempts, max_attempts))
 
@@ -85,6 +87,19 @@ def _was_asked_for(remembered: Remembered, max_attempts: int) -> bool:
     if remembered.state is not State.READY or failure is None or failure.kind == State.HELD.value:
         return False
     return not failure.retryable or remembered.attempts >= RUNS_OF_ATTEMPTS * max_attempts
+
+
+def _was_sent_back(remembered: Remembered, max_attempts: int) -> bool:
+    """Tell whether an item was asked for, sent, and came back unbought, its failure forgotten by then.
+
+    No run sends one that has had all its attempts unless somebody asked for it.
+    """
+    return remembered.failure is None and remembered.attempts >= RUNS_OF_ATTEMPTS * max_attempts
+
+
+def _rest_of_round(attempts: int, max_attempts: int) -> int:
+    """Return what is left of a round of attempts beyond the usual ones: each asking is good for one round."""
+    return max_attempts - (attempts - RUNS_OF_ATTEMPTS * max_attempts) % max_attempts
 
 
 def _decide_saved(on_change: Literal["error", "keep", "redo"]) -> Decision:

@@ -1,10 +1,13 @@
 """The picture of a run that observers get, and when it will probably be over."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from batchup.core.board import Board
 from batchup.core.eta import Eta
 from batchup.core.next_look import next_look_at
+
+STOPPING: Final = "stopping: what is in flight is finished"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,8 @@ class Snapshot:
     max_spend_usd: float | None = None  # the most that the job may cost
     next_poll_s: float | None = None  # until the next planned look, None while none is planned
     creates_end_s: float | None = None  # until nothing is created any more, None without a deadline
+    goal: int | None = None  # items done when a run with `limit` has done its own, None: all in the manifest
+    is_stopping: bool = False  # what is in flight is finished, and nothing more is created
 
 
 def snapshot(
@@ -51,9 +56,12 @@ def snapshot(
     """
     tally = board.tally
     look_at = next_look_at(board, now, permits)
+    is_stopping = board.stop is not None and board.stop.drain
+    items = None if total is None else max(total - tally.duplicates, 0)
+    eta = Eta() if eta is None else eta
     return Snapshot(
         elapsed_s=now,
-        total=None if total is None else max(total - tally.duplicates, 0),
+        total=items,
         saved=tally.saved,
         failed=tally.failed,
         held=tally.held,
@@ -64,16 +72,18 @@ def snapshot(
         in_flight=board.running_count - tally.in_doubt,
         saving=len(board.saving),
         per_minute=tally.per_minute(now),
-        eta_s=(Eta() if eta is None else eta).look(board, now, total),
+        eta_s=eta.look(board, now, total),
         requests_last_minute=requests_last_minute,
         rate_limit=rate_limit,
         spend_usd=tally.spend_usd,
         job_spend_usd=tally.job_spend_usd,
-        note=board.brakes.why(now),
+        note=STOPPING if is_stopping else board.brakes.why(now),
         concurrency=board.policy.concurrency,
         max_spend_usd=board.policy.max_spend,
         next_poll_s=None if look_at is None else max(0.0, look_at - now),
         creates_end_s=_creates_end_s(board, now),
+        goal=eta.goal(board, items),
+        is_stopping=is_stopping,
     )
 
 

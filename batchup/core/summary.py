@@ -115,6 +115,26 @@ def summarise(
     )
 
 
+def whole(summary: Summary, total: int | None, saved_before: int = 0) -> Summary:
+    """Return the summary of the whole manifest where the run has not read it to its end.
+
+    `total` is how many items it has, None where they were not counted: then the summary stays as it is, and
+    so where nothing at all was read. Of what was not read `saved_before` are those that earlier runs had
+    saved, as far as the run has not met them; the rest is outstanding.
+    """
+    if summary.manifest_complete or not summary.items or total is None:
+        return summary
+    unread = max(0, total - summary.items)
+    saved = min(unread, max(0, saved_before - summary.skipped))
+    return replace(
+        summary,
+        items=summary.items + unread,
+        saved=summary.saved + saved,
+        skipped=summary.skipped + saved,
+        outstanding=summary.outstanding + unread - saved,
+    )
+
+
 def closed(summary: Summary, books: Books) -> Summary:
     """Return the summary with the books in it; books that do not balance are a bug, and no good end."""
     if books.is_balanced or summary.exit_code not in _ENDED_WELL:

@@ -1,15 +1,14 @@
 """Archives made as a stream: pictures are copied as they are, and memory holds one block of one of them."""
 
-import contextlib
 import os
-import stat
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, TypeAlias
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
-from batchup.edge.files import disk_problems
+from batchup.edge.files import disk_problems, open_regular
+from batchup.edge.targets import writing
 
 BLOCK: Final = 1 << 18
 """The most bytes of a file that are in memory at one time."""
@@ -64,18 +63,10 @@ def stream(entries: Iterable[Entry]) -> Iterator[bytes]:
 
 def write_archive(path: Path, entries: Iterable[Entry]) -> int:
     """Write such an archive, which takes its name when it is whole; return its size. Else DiskProblem."""
-    unfinished = path.with_name(f"{path.name}.tmp")
     size = 0
-    with disk_problems(path):
-        try:
-            with unfinished.open("wb") as file:
-                for block in stream(entries):
-                    size += file.write(block)
-            unfinished.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                unfinished.unlink()
-            raise
+    with disk_problems(path), writing(path) as file:
+        for block in stream(entries):
+            size += file.write(block)
     return size
 
 
@@ -93,14 +84,11 @@ def _entry(archive: ZipFile, sink: _Sink, name: str, content: Path | bytes) -> I
         yield sink.take()
         return
     try:
-        handle = os.open(content, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would be waited for
+        opened = open_regular(content)
     except (OSError, ValueError):
         return
-    status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(handle)
-        return
-    with os.fdopen(handle, "rb") as file:
+    with opened as file:
+        status = os.fstat(file.fileno())
         described = _described(name, status.st_size, status.st_mtime)
         described.compress_type = kind
         with archive.open(described, "w") as target:

@@ -4,6 +4,7 @@ import mmap
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from batchup.core.advice import next_command
 from batchup.core.redaction import plain_address
 from batchup.edge.gather import Gathered, causes_of, totals_of
 from batchup.edge.manifest.media import MEDIA_PARAMETERS
+from batchup.edge.run_ends import last_busy
 from batchup.edge.runlog import NAME as LOG
 from batchup.edge.status import Status
 from batchup.errors import DataProblem
@@ -45,7 +47,9 @@ def describe(
 
     `archive` is the address of an archive to download.
     """
-    pace, began_at = pace_of(job, status)
+    busy = last_busy(job.output.dir, status)
+    pace, began_at = pace_of(job, busy)
+    is_newest = busy is None or status is None or busy.run == status.run
     return Document(
         job=_text(job.name),
         model=job.model,
@@ -54,7 +58,7 @@ def describe(
         program=f"batchup {__version__}",
         parameters=shown({name: job.input[name] for name in job.input if name not in MEDIA_PARAMETERS}, {}),
         settings=settings_of(job),
-        run=run_of(status, began_at),
+        run=replace(run_of(busy, began_at), is_newest=is_newest),
         totals=totals_of(gathered, status),
         causes=causes_of(gathered, status),
         next_command=next_of(status, command),
@@ -66,12 +70,16 @@ def describe(
 
 
 def run_of(status: Status | None, began_at: float | None) -> Run:
-    """Return what is known of the last run; `is_running` is never true here, as nothing runs."""
+    """Return what is known of the last run.
+
+    It is taken for one that was cut off where it has not ended: whether it goes on is left to whoever can
+    tell.
+    """
     if status is None:
         return Run(id="", began_at=began_at)
     summary = status.summary
     if summary is None:
-        return Run(id=status.run, began_at=began_at, spend_usd=status.now.spend_usd)
+        return Run(id=status.run, began_at=began_at, spend_usd=status.now.spend_usd, is_cut_off=True)
     return Run(
         id=status.run,
         reason=summary.reason,

@@ -77,7 +77,7 @@ class Results:
         decoder, number = msgspec.json.Decoder(Result), 0
         self.file.seek(0)
         while self.file.tell() < self.size:
-            with disk_problems(self.path):
+            with disk_problems(self.path, is_reading=True):
                 line = self.file.readline()
             number += 1
             if not line.endswith(b"\n") and line.startswith(b"{"):  # a run is writing it, or was killed
@@ -114,7 +114,7 @@ def open_results(job: Job) -> Iterator[Results]:
         remedy = f"Start it with `batchup run {job.path or job.name}`; they are written when it ends."
         raise DataProblem(f"{job.name} has no results yet: there is no {path}.", remedy=remedy)
     with ExitStack() as stack:
-        with disk_problems(path):
+        with disk_problems(path, is_reading=True):
             file = stack.enter_context(path.open("rb"))
             results = Results(path, file, os.fstat(file.fileno()).st_size)
         results.survey()
@@ -196,7 +196,7 @@ def csv_lines(results: Results, states: Collection[str] = ()) -> Iterator[bytes]
     """
     columns = columns_of(results)
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")  # by which it knows what to quote
+    writer = csv.writer(buffer, lineterminator="\r\n")  # by which it knows what to quote
     yield _csv_line(buffer, writer, [defused(name) for name in columns])
     for _, result in results.lines(states):
         row = flat(result, columns)
@@ -207,7 +207,7 @@ def _csv_line(buffer: io.StringIO, writer: Any, cells: Sequence[Any]) -> bytes:
     buffer.seek(0)
     buffer.truncate()
     writer.writerow(cells)
-    return buffer.getvalue()[:-1].encode()
+    return buffer.getvalue().removesuffix("\r\n").encode()
 
 
 def _cell(value: Any, kind: str) -> Any:

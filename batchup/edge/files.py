@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -18,18 +19,21 @@ _REMEDIES = {
     errno.EACCES: "Make the folder writable, or choose another one with [output] dir.",
     errno.EPERM: "Make the folder writable, or choose another one with [output] dir.",
 }
+_READABLE = "Make it readable for whoever runs this, then run the same command again."
+_READING = {errno.EACCES: _READABLE, errno.EPERM: _READABLE}
 _REMEDY = "Check the disk, then run the same command again: it continues where it stopped."
 _BLOCK = 1 << 16
 
 
 @contextlib.contextmanager
-def disk_problems(path: Path) -> Iterator[None]:
+def disk_problems(path: Path, *, is_reading: bool = False) -> Iterator[None]:
     """Turn an OSError of the body into a DiskProblem that names `path` and says what to do."""
     try:
         yield
     except OSError as error:
         words = error.strerror or type(error).__name__
-        remedy = _REMEDIES.get(error.errno or 0, _REMEDY)
+        remedies = _READING if is_reading else _REMEDIES
+        remedy = remedies.get(error.errno or 0, _REMEDY)
         raise DiskProblem(f"{path}: {words}", remedy=remedy) from error
 
 
@@ -43,6 +47,15 @@ def make_folder(path: Path) -> None:
         for folder in reversed(missing):
             folder.mkdir(exist_ok=True)
             sync_folder(folder.parent)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to be read; OSError where there is none, or something else: a pipe would be waited for."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a file", str(path))
+    return os.fdopen(handle, "rb")
 
 
 def sync_folder(path: Path) -> None:

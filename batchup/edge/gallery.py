@@ -10,24 +10,31 @@ import re
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
 from contextlib import suppress
+from functools import partial
 from math import inf
 from pathlib import Path
-from threading import Lock, get_ident
+from threading import Lock, get_native_id
 from typing import Final
+from weakref import WeakValueDictionary
 
 import msgspec
 
 from batchup.core.items import Outcome
 from batchup.edge.files import disk_problems, make_folder
+from batchup.edge.helpers import Helpers
 from batchup.edge.inputs import Inputs
 from batchup.edge.thumbnails import make_pair
+from batchup.job import Job
 
 FOLDER: Final = "report"
 INDEX: Final = "index.json"
 THREADS: Final = 4
 """Pictures that are decoded at one time, at most; each may take 4 bytes a pixel."""
+
+GRACE_S: Final = 1.0
+"""How long a picture that was begun in time may take beyond it."""
 
 _MAKE: Final = 1  # how thumbnails are made; another number makes them all anew
 _SAVE_EVERY: Final = 500  # new ones, between two savings of the index
@@ -64,7 +71,7 @@ class Index(msgspec.Struct):
 
 
 class Gallery:
-    """The thumbnails of one job. `make` may be called from several threads."""
+    """The thumbnails of one job. `make` may be called from several threads, and makes each once."""
 
     def __init__(self, output: Path, inputs: Inputs, max_pixels: int) -> None:
         self.folder = output / FOLDER
@@ -75,6 +82,7 @@ class Gallery:
             self._names.update(path.name for path in self.folder.iterdir())
         self._new_count = 0
         self._saving = Lock()
+        self._turns: dict[str, Lock] = {}
         self._late: list[str] = []
 
     def make(self, outcome: Outcome, *, is_late: bool = False) -> Made:
@@ -87,12 +95,25 @@ class Gallery:
         key = self._key(outcome, mark)
         if key is None:
             return Made()
-        known = self._made.get(key)
-        if known is not None and self._is_there(known, outcome):
-            return known
-        if is_late:
+        known = self._known(key, outcome)
+        if known is None and is_late:
             self._late.append(key)
             return Made(has_input=mark is not None)
+        if known is None:
+            with self._turns.setdefault(key, Lock()):  # the second of two finds what the first has made
+                known = self._known(key, outcome) or self._make(key, outcome, given if mark else None)
+            self._turns.pop(key, None)
+        return known
+
+    def _known(self, key: str, outcome: Outcome) -> Made | None:
+        """Return what was made before, None where it is not all there; an output may be there only now."""
+        made = self._made.get(key)
+        names = set() if made is None else {made.before, made.after} - {None}
+        if made is None or not names or not names <= self._names:
+            return None
+        return made if made.has_after is bool(outcome.files) else None
+
+    def _make(self, key: str, outcome: Outcome, given: Path | None) -> Made:
         output = self._output / outcome.files[0].path if outcome.files else None
         pair = make_pair(given, output, max_pixels=self._max_pixels)
         made = Made(
@@ -102,7 +123,7 @@ class Gallery:
             gain=pair.gain,
             input_width=pair.input_width,
             input_height=pair.input_height,
-            has_input=mark is not None,
+            has_input=given is not None,
         )
         for name, data in ((made.before, pair.before), (made.after, pair.after)):
             if name is not None and data is not None:
@@ -123,18 +144,30 @@ class Gallery:
     ) -> Iterator[Made]:
         """Make those of many items in threads, and yield them in order; `on_each` is called after each.
 
-        After `patience_s` seconds none is begun any more.
+        After `patience_s` seconds none is begun any more, and one that takes much longer is left to itself.
         """
         make_folder(self.folder)
         late_at = time.monotonic() + patience_s
-        threads = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1))
+        helpers = Helpers(min(THREADS, os.cpu_count() or 1))
+
+        def make(outcome: Outcome) -> Made:
+            return self.make(outcome, is_late=time.monotonic() > late_at)
+
+        is_stuck = False
         try:
-            for made in threads.map(lambda one: self.make(one, is_late=time.monotonic() > late_at), outcomes):
+            for future in [helpers.submit(partial(make, outcome)) for outcome in outcomes]:
+                left_s = 0.0 if is_stuck else max(0.0, late_at - time.monotonic()) + GRACE_S
+                wait([future], None if left_s == inf else left_s)
+                is_stuck = not future.done()
                 on_each()
-                yield made
+                yield self._given_up() if is_stuck else future.result()
         finally:
-            threads.shutdown(cancel_futures=True)
+            helpers.close(0.0 if is_stuck else GRACE_S)  # interrupted, there are some that were begun
             self.save()
+
+    def _given_up(self) -> Made:
+        self._late.append("")
+        return Made()
 
     def save(self) -> None:
         """Write down what was made since the last time, beside what others have; or DiskProblem."""
@@ -158,18 +191,13 @@ class Gallery:
                     path.unlink()
 
     def _put(self, name: str, data: bytes) -> None:
-        """Write a file as a whole; two threads may be at the same one."""
-        unfinished = self.folder / f"{name}.{get_ident()}.tmp"
+        """Write a file as a whole; two threads, of a run and of a report, may be at the same one."""
+        unfinished = self.folder / f"{name}.{get_native_id()}.tmp"
         with disk_problems(unfinished):
             make_folder(self.folder)
             unfinished.write_bytes(data)
             unfinished.replace(self.folder / name)
         self._names.add(name)
-
-    def _is_there(self, made: Made, outcome: Outcome) -> bool:
-        """Tell whether all is there; what had no output when it was made may have one now."""
-        names = {made.before, made.after} - {None}
-        return bool(names) and names <= self._names and made.has_after is bool(outcome.files)
 
     def _key(self, outcome: Outcome, mark: tuple[str, int, int] | None) -> str | None:
         """Name what an item's thumbnails are made from, None where there is nothing."""
@@ -196,3 +224,18 @@ class Gallery:
         except (OSError, ValueError):
             return []
         return index.made if index.make == _MAKE else []
+
+
+_OPEN: Final[WeakValueDictionary[tuple[Path, Path, int], Gallery]] = WeakValueDictionary()
+_OPENING: Final = Lock()
+
+
+def shared_gallery(job: Job) -> Gallery:
+    """Return the gallery of a job that all of this process share who have it at one time; reads its index."""
+    inputs, max_pixels = Inputs(job), job.output.max_pixels
+    key = job.output.dir, inputs.folder, max_pixels
+    with _OPENING:
+        gallery = _OPEN.get(key)
+        if gallery is None:
+            gallery = _OPEN[key] = Gallery(job.output.dir, inputs, max_pixels)
+        return gallery

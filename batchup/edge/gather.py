@@ -6,10 +6,11 @@ Nothing here touches the checkpoint or a run, and nothing is changed.
 from array import array
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from heapq import heappush, heappushpop
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -29,6 +30,10 @@ MOST_ITEMS: Final = 20_000
 
 MOST_TROUBLED: Final = 2000
 """Of these, items that are not saved: the newest of them."""
+
+Mark: TypeAlias = tuple[tuple[int, int, int] | None, str | None]
+
+_TRIES: Final = 3
 
 
 @dataclass(slots=True)
@@ -90,6 +95,34 @@ def gather(job: Job) -> Gathered:
     return gathered
 
 
+def gather_whole(job: Job) -> tuple[Gathered, Status | None]:
+    """Read a job's results and how its last run stands, again where they changed meanwhile; as `gather`.
+
+    A run may end, or another command change items, at any time: the file is replaced or appended to then, and
+    of what was cut off the rest may be met as a line that is none.
+    """
+    for _ in range(_TRIES - 1):
+        mark = mark_of(job)
+        with suppress(DataProblem):
+            found = gather(job), read_status(job.output.dir)
+            if mark == mark_of(job):
+                return found
+        if mark == mark_of(job):
+            break  # it is not because of a change
+    return gather(job), read_status(job.output.dir)
+
+
+def mark_of(job: Job) -> Mark:
+    """Return what tells one state of a job's results from the next, and the last run of it that has ended."""
+    status = read_status(job.output.dir)
+    ended = None if status is None or status.summary is None else status.run
+    try:
+        file = (job.output.dir / RESULTS).stat()
+    except OSError:
+        return None, ended
+    return (file.st_ino, file.st_size, file.st_mtime_ns), ended
+
+
 def read_outcomes(job: Job) -> Iterator[Outcome]:
     """Yield each line of a job's results; DataProblem as `gather`. One that a kill cut off is passed over."""
     path = job.output.dir / RESULTS
@@ -148,7 +181,7 @@ def totals_of(gathered: Gathered, status: Status | None) -> Totals:
         in_doubt=counts["in_doubt"],
         outstanding=counts["outstanding"] + items - known,
         rejected=rejected,
-        spend_usd=round(gathered.cost_usd if status is None else status.now.job_spend_usd, 6),
+        spend_usd=round(max(gathered.cost_usd, 0.0 if status is None else status.now.job_spend_usd), 6),
         predict_s_mean=mean_s,
         bytes=gathered.bytes,
     )
@@ -158,7 +191,12 @@ def causes_of(gathered: Gathered, status: Status | None) -> tuple[Cause, ...]:
     """Return why items failed: as the last run has grouped them, else as the items tell."""
     if status is not None and status.summary is not None:
         return tuple(replace(one, cause=plain_words(one.cause)) for one in status.summary.causes)
-    return group(_failures(gathered.items))
+    return causes_in(gathered.items)
+
+
+def causes_in(outcomes: Iterable[Outcome]) -> tuple[Cause, ...]:
+    """Return why these items failed, the largest group first."""
+    return group(_failures(outcomes))
 
 
 def speed_of(job: Job) -> float:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final
 
 from batchup.core.items import Json
-from batchup.edge.manifest import Row, read_manifest
+from batchup.edge.manifest import Reject, Row, read_manifest
 from batchup.edge.manifest.media import is_image_name
 from batchup.job import Job
 
@@ -25,6 +25,8 @@ class Guess:
     columns: dict[str, str] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     strangers: tuple[str, ...] = ()
+    row_count: int = 0  # of the first ones
+    problem: str | None = None  # with the very first
 
 
 def guess(job: Job, image: str | None, known: Sequence[str]) -> Guess:
@@ -32,7 +34,8 @@ def guess(job: Job, image: str | None, known: Sequence[str]) -> Guess:
 
     `image` is the parameter that takes the picture, `known` are all of the model's; none known, none strange.
     """
-    rows = [row for row in islice(read_manifest(job), ROWS) if isinstance(row, Row)]
+    first = list(islice(read_manifest(job), ROWS))
+    rows = [row for row in first if isinstance(row, Row)]
     names = tuple(dict.fromkeys(name for row in rows for name in row.input))
     values = {name: [row.input[name] for row in rows if name in row.input] for name in names}
     columns: dict[str, str] = {}
@@ -49,7 +52,8 @@ def guess(job: Job, image: str | None, known: Sequence[str]) -> Guess:
         columns |= {"id": ids[0]} if ids else {}
     used = {*known, *columns.values()}
     strangers = tuple(name for name in names if name not in used) if known else ()
-    return Guess(columns, names, strangers)
+    problem = first[0].message if first and isinstance(first[0], Reject) else None
+    return Guess(columns, names, strangers, len(rows), problem)
 
 
 def _is_picture(value: Json) -> bool:

@@ -26,6 +26,7 @@ MAX_FILE_BYTES: Final = 100_000_000
 _OUR_OWN_TROUBLE: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 _HEAD: Final = 16
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
+_COLUMN: Final = "; name the column that it is in under [columns]"
 _IMAGE_REQUIRED_BY: Final = {"each-upscaler": "image"}
 
 
@@ -85,7 +86,9 @@ class ItemMaker:
         if needed is None or needed in merged:
             return
         others = [name for name in IMAGE_PARAMETERS if name in merged]
-        hint = f'; to use "{others[0]}", write {needed} = "{others[0]}" under [columns]' if others else ""
+        hint = (
+            f'; to use "{others[0]}", write {needed} = "{others[0]}" under [columns]' if others else _COLUMN
+        )
         raise _Refusal("no_image", f'there is no "{needed}", which {self._job.model} needs{hint}')
 
     def _local_paths(self, row: Row, merged: Mapping[str, Json]) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""One run a checkpoint: a lock of the operating system, released by the kernel whatever ends its holder."""
+"""One run a checkpoint, one report at a time: locks of the system, released whatever ends their holder."""
 
 import fcntl
 import os
@@ -15,17 +15,21 @@ from batchup.edge.traces import RESULTS
 from batchup.errors import DiskProblem, Locked, OutputProblem
 
 NAME = "run.lock"
+REPORT = "report.lock"
 _SECOND_TRY_S = 0.05
+_IN_THE_WAY = "Put it somewhere else, or set `[output] dir`."
 _NO_LOCKS = "Some network file systems have no locks: set `[output] dir` to a folder on a local disk."
 
 
 class RunLock:
     """Holds `<folder>/run.lock` for as long as the process lives or until it is left."""
 
+    _NAME = NAME
+    _REMEDY = "Wait for that run to end, or stop it; nothing was touched."
+
     def __init__(self, folder: Path, run_id: str) -> None:
-        self._path = folder / NAME
-        since = datetime.now().astimezone().isoformat(" ", "seconds")
-        self._holder = f"run {run_id}, process {os.getpid()} on {socket.gethostname()}, since {since}"
+        self._path = folder / self._NAME
+        self._holder = f"run {run_id}, {_process()}"
 
     def __enter__(self) -> Self:
         with disk_problems(self._path):
@@ -33,16 +37,13 @@ class RunLock:
         try:
             self._lock()
         except OSError as error:
-            holder = os.pread(self._file, 500, 0).decode(errors="replace").strip() or "another run"
+            problem = Locked(_words(self._path, self._file), remedy=self._REMEDY)
             os.close(self._file)
             if not isinstance(error, BlockingIOError):
                 raise DiskProblem(
                     f"{self._path}: cannot be locked: {error.strerror}", remedy=_NO_LOCKS
                 ) from error
-            raise Locked(
-                f"{self._path.parent} is in use by {holder}.",
-                remedy="Wait for that run to end, or stop it; nothing was touched.",
-            ) from None
+            raise problem from None
         with disk_problems(self._path):
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, f"{self._holder}\n".encode(), 0)
@@ -59,6 +60,37 @@ class RunLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._file)
+
+
+class ReportLock(RunLock):
+    """Holds `<folder>/report.lock` in the same way while a report is written; a run minds it not at all."""
+
+    _NAME = REPORT
+    _REMEDY = "Wait until that report is written, or stop it; nothing was touched."
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "")
+        self._holder = f"another report, {_process()}"
+
+
+def _process() -> str:
+    since = datetime.now().astimezone().isoformat(" ", "seconds")
+    return f"process {os.getpid()} on {socket.gethostname()}, since {since}"
+
+
+def _words(path: Path, file: int) -> str:
+    holder = os.pread(file, 500, 0).decode(errors="replace").strip() or "another run"
+    return f"{path.parent} is in use by {holder}."
+
+
+def refuse_if_held(folder: Path, remedy: str) -> None:
+    """Raise Locked, with this remedy, while a run holds this folder; looks as `is_held` does."""
+    if not is_held(folder):
+        return
+    path = folder / NAME
+    with disk_problems(path), path.open("rb") as file:
+        words = _words(path, file.fileno())
+    raise Locked(words, remedy=remedy)
 
 
 def is_held(folder: Path) -> bool:
@@ -87,6 +119,9 @@ def make_output_folder(folder: Path) -> None:
     try:
         make_folder(folder)
     except DiskProblem as problem:
+        if isinstance(problem.__cause__, FileExistsError):
+            words = f"{problem.__cause__.filename} is no folder, and has to be one."
+            raise OutputProblem(words, remedy=_IN_THE_WAY) from problem
         raise OutputProblem(problem.message, remedy=problem.remedy) from problem
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputProblem(f"{folder} cannot be written.", remedy="Make it writable, or set `[output] dir`.")
@@ -96,10 +131,9 @@ def make_output_folder(folder: Path) -> None:
 def _refuse_in_the_way(folder: Path) -> None:
     """Raise OutputProblem where what a run writes last could not be written: by then it is paid for."""
     images, lines = folder / FOLDER, folder / RESULTS
-    remedy = "Put it somewhere else, or set `[output] dir`."
     if (images.exists() or images.is_symlink()) and not images.is_dir():
-        raise OutputProblem(f"{images} is no folder, and has to be one.", remedy=remedy)
+        raise OutputProblem(f"{images} is no folder, and has to be one.", remedy=_IN_THE_WAY)
     if images.exists() and not os.access(images, os.W_OK | os.X_OK):
         raise OutputProblem(f"{images} cannot be written.", remedy="Make it writable, or set `[output] dir`.")
     if lines.is_dir():
-        raise OutputProblem(f"{lines} is a folder, and has to be a file.", remedy=remedy)
+        raise OutputProblem(f"{lines} is a folder, and has to be a file.", remedy=_IN_THE_WAY)

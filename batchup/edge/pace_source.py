@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from batchup.errors import DataProblem, Unavailable
+from batchup.errors import ConfigProblem, DataProblem, Unavailable
 from batchup.report.pace import Pace
 from batchup.report.records import SERVICE_LOG, read_run_log, read_service_log
 from batchup.settings.hosts import is_loopback
@@ -18,7 +18,10 @@ _LOG: Final = "/stats/log"
 
 
 def pace_of_file(path: Path, run_id: str | None, *, rate: Rate | None, concurrency: int) -> Pace:
-    """Return the pace that a log tells of: a run's, or a simulator's with these limits; else DataProblem."""
+    """Return the pace that a log tells of: a run's, or a simulator's with these limits; else DataProblem.
+
+    ConfigProblem for a folder.
+    """
     try:
         with path.open("rb") as file:
             is_of_service = SERVICE_LOG.match(file.read(HEAD)) is not None
@@ -26,6 +29,9 @@ def pace_of_file(path: Path, run_id: str | None, *, rate: Rate | None, concurren
             if not is_of_service:
                 return read_run_log(file, str(path), run_id)
             return read_service_log(file.read(), str(path), rate=rate, concurrency=concurrency)
+    except IsADirectoryError:
+        remedy = "Name a job file, or the run.log.jsonl in a job's output folder."
+        raise ConfigProblem(f"{path} is a folder, not a job file or a log.", remedy=remedy) from None
     except OSError as problem:
         raise DataProblem(f"{path} cannot be read: {problem.strerror}.") from None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from batchup.edge.archive import safe_name
+from batchup.edge.files import open_regular
 from batchup.edge.gallery import FOLDER as THUMBNAILS
 from batchup.edge.manifest.media import content_type
 from batchup.report.rows import address
@@ -107,7 +108,7 @@ class Archived:
 def is_picture(path: Path) -> bool:
     """Tell whether a file looks like a picture by its first bytes or its name; nothing else is handed on."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return content_type(path.name, file.read(_HEAD)).startswith("image/")
     except (OSError, ValueError):  # a NUL in a path is a ValueError
         return False
@@ -116,7 +117,7 @@ def is_picture(path: Path) -> bool:
 def data_address(path: Path) -> str | None:
     """Return a picture as an address that holds it, None where it cannot be read or is no picture."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             kind = content_type("", file.read(_HEAD))  # whatever it is called
             if not kind.startswith("image/"):
                 return None

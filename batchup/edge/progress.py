@@ -12,7 +12,7 @@ from tqdm import tqdm  # type: ignore[import-untyped] # tqdm brings no types
 from batchup.core.snapshot import Snapshot
 from batchup.edge.printable import printable
 from batchup.edge.terminal import RED, columns, has_colour, painted
-from batchup.edge.words import describe, done_count, fitting
+from batchup.edge.words import describe, done_count, fitting, goal_of
 
 __all__ = ["Printer", "SilentPrinter", "describe", "make_printer", "printable"]
 
@@ -171,7 +171,7 @@ class BarPrinter:
                 file=self._stream, desc=text, initial=done, bar_format=look, ncols=width, colour=colour
             )
         self._bar.bar_format, self._bar.ncols = look, width
-        self._bar.total, self._bar.n = snapshot.total, done
+        self._bar.total, self._bar.n = goal_of(snapshot), done
         self._bar.set_description_str(text)
 
     def say(self, line: str) -> None:

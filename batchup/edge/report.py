@@ -1,5 +1,6 @@
 """Writes a job's report: one page, its thumbnails, and an archive of everything to hand on."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -10,19 +11,23 @@ from batchup.core.items import Outcome
 from batchup.edge.archive import Entry, write_archive
 from batchup.edge.described import describe
 from batchup.edge.fetching import fetch_inputs
-from batchup.edge.files import disk_problems, write_atomic
+from batchup.edge.files import disk_problems, make_folder
 from batchup.edge.gallery import FOLDER as THUMBNAILS
 from batchup.edge.gallery import Gallery, Made
-from batchup.edge.gather import Gathered, gather, read_outcomes, read_status, refuse_if_new, speed_of
+from batchup.edge.gather import Gathered, gather_whole, mark_of, read_outcomes, refuse_if_new, speed_of
 from batchup.edge.inputs import Inputs, image_name
-from batchup.edge.lock import RunLock
+from batchup.edge.live.files import find_output
+from batchup.edge.lock import ReportLock, is_held, refuse_if_held
 from batchup.edge.manifest.media import MEDIA_PARAMETERS
 from batchup.edge.places import Archived, Beside, Inside, Places, is_picture
-from batchup.errors import Locked
+from batchup.edge.recovery import catch_up
+from batchup.edge.status import Status
+from batchup.edge.targets import is_stream, writing
+from batchup.errors import OutputProblem
 from batchup.job import Job
 from batchup.report.document import Document, Row
 from batchup.report.page import render
-from batchup.report.rows import Pictures, row_of, web_address
+from batchup.report.rows import Pictures, address, row_of, web_address
 
 NAME: Final = "report.html"
 INLINED: Final = 500
@@ -30,6 +35,10 @@ INLINED: Final = 500
 
 LARGE: Final = 200_000_000
 """Bytes from which on a page with everything in it is too much for most programs."""
+
+
+_TRIES: Final = 3
+"""Times that what is read is read again, because a run that began meanwhile has ended too."""
 
 
 class Watcher:
@@ -55,12 +64,14 @@ class Written:
     path: Path
     archive: Path | None
     document: Document
+    flawed_count: int = 0  # outputs that the archive has not as they were saved
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing failed, was held, rejected or is in doubt."""
+        """Whether nothing failed, was held, rejected, is in doubt, or missing in the archive."""
         totals = self.document.totals
-        return not (totals.failed or totals.held or totals.in_doubt or totals.rejected)
+        is_whole = self.flawed_count == 0
+        return is_whole and not (totals.failed or totals.held or totals.in_doubt or totals.rejected)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,40 +93,73 @@ class Report:
     watcher: Watcher = field(default_factory=Watcher)
     _inputs: Inputs = field(init=False)
     _gathered: Gathered = field(init=False)
+    _status: Status | None = field(init=False)
     _items: Sequence[Outcome] = field(init=False)
     _made: Sequence[Made] = field(init=False)
+    _flawed_count: int = field(init=False, default=0)
 
     def write(self) -> Written:
-        """Write it; the folder is held meanwhile, so that two writers take no thumbnail from each other."""
-        refuse_if_new(self.job)
-        try:
-            with RunLock(self.job.output.dir, "report"):
-                return self._write()
-        except Locked as problem:
-            remedy = (
-                f"`batchup status {self.command}` shows how it is going; a run with --serve also shows its"
-                " pictures. Its end writes the report."
-            )
-            raise Locked(problem.message, remedy=remedy) from None
+        """Write it; Locked while the job runs, or another report of it is written.
 
-    def _write(self) -> Written:
+        A run that begins meanwhile is in nobody's way: what it has changed when it ends is read again.
+        """
         job, folder = self.job, self.job.output.dir
-        self._gathered = gather(job)
+        remedy = (
+            f"`batchup status {self.command}` shows how it is going; a run with --serve also shows its"
+            " pictures. Its end writes the report."
+        )
+        refuse_if_held(folder, remedy)
+        catch_up(job)
+        refuse_if_new(job)
+        with disk_problems(self.path):
+            self._refuse_places()
+        make_folder(folder / THUMBNAILS)
+        with ReportLock(folder / THUMBNAILS):
+            self._inputs = Inputs(job)
+            for _ in range(_TRIES):
+                mark = mark_of(job)
+                gallery = self._look()
+                if mark == mark_of(job):
+                    break
+            return self._write(gallery)
+
+    def _refuse_places(self) -> None:
+        """Raise OutputProblem where something else is in the way, or the folder is not there."""
+        beside, thumbnails = self.path.parent, self.job.output.dir / THUMBNAILS
+        if not beside.is_dir():
+            words = f"The folder {beside} is not there."
+            raise OutputProblem(words, remedy="Make it, or name another with -o.")
+        for path in (self.path, self.path.with_suffix(".zip")) if self.is_zipped else (self.path,):
+            if path.is_dir():
+                remedy = "Move it away, or name another file with -o."
+                raise OutputProblem(f"{path} is a folder, and the report is to be there.", remedy=remedy)
+        if os.path.lexists(thumbnails) and not thumbnails.is_dir():
+            words = f"{thumbnails} is no folder, and the report's thumbnails are to lie in it."
+            raise OutputProblem(words, remedy="Move it away.")
+
+    def _look(self) -> Gallery:
+        """Read what there is to show, and make the thumbnails."""
+        job = self.job
+        self._gathered, self._status = gather_whole(job)
         self._items = self._gathered.items
-        self._inputs = Inputs(job)
         if self.is_fetching:
             self._fetch()
-        gallery = Gallery(folder, self._inputs, job.output.max_pixels)
+        gallery = Gallery(job.output.dir, self._inputs, job.output.max_pixels)
         self.watcher.begin(len(self._items))
         self._made = list(gallery.make_all(self._items, self.watcher.tick, self.patience_s))
         self.watcher.end()
+        return gallery
+
+    def _write(self, gallery: Gallery) -> Written:
+        folder = self.job.output.dir
         if gallery.late_count:
             self.watcher.warn(
                 f"the report has no thumbnails of {gallery.late_count} items yet:"
                 f" `batchup report {self.command}` makes them"
             )
         is_inlined = len(self._items) <= INLINED
-        places: Places = Beside(self.path.parent, folder, is_inlined)
+        beside = Path.cwd() if is_stream(self.path) else self.path.parent
+        places: Places = Beside(beside, folder, is_inlined)
         if self.is_single:
             self._warn_if_large()
             places = Inside(folder)
@@ -125,11 +169,15 @@ class Report:
             inside = Archived(folder, self._inputs.folder, is_inlined)
             page = render(replace(document, mode="file", items=self._rows(inside)))
             write_archive(archive, self._entries(page, inside))
-            document = replace(document, zip=archive.name)
-        write_atomic(self.path, render(document).encode(), durable=False)
-        with disk_problems(gallery.folder):
-            gallery.tidy(self._made)
-        return Written(path=self.path, archive=archive, document=document)
+            self._warn_if_flawed()
+            document = replace(document, zip=address(archive.name))
+        text = render(document).encode()
+        with disk_problems(self.path), writing(self.path) as file:
+            file.write(text)
+        if not is_held(folder):  # a run makes thumbnails of what is in no results yet
+            with disk_problems(gallery.folder):
+                gallery.tidy(self._made)
+        return Written(path=self.path, archive=archive, document=document, flawed_count=self._flawed_count)
 
     def _fetch(self) -> None:
         """Get the inputs from the web; what cannot be had is told, and no problem."""
@@ -143,7 +191,7 @@ class Report:
         return describe(
             self.job,
             self._gathered,
-            read_status(self.job.output.dir),
+            self._status,
             mode="single" if self.is_single else "file",
             items=self._rows(places),
             command=self.command,
@@ -190,10 +238,20 @@ class Report:
                         yield f"{THUMBNAILS}/{name}", folder / THUMBNAILS / name
         for outcome in read_outcomes(self.job):
             for file in outcome.files:
-                yield file.path, folder / file.path
+                found = find_output(folder, file.path.split("/")[1:])
+                self._flawed_count += found is None or _size(found) != file.bytes
+                if found is not None:
+                    yield file.path, found
             given = self._inputs.path_of(outcome.input)
             if given is not None and is_picture(given):
                 yield places.name_of(given), given
+
+    def _warn_if_flawed(self) -> None:
+        if self._flawed_count:
+            self.watcher.warn(
+                f"{self._flawed_count} pictures are missing or not what was saved:"
+                f" `batchup verify {self.command} --fix`"
+            )
 
     def _warn_if_large(self) -> None:
         """Say how large the page will be, before the memory for it is asked for."""

@@ -89,7 +89,18 @@ class Reporter:
     def end(self, picture: Snapshot, summary: Summary) -> None:
         """Say for the last time how the run stands, and whether anything of it is missing in the log."""
         self.write_status(picture, summary)
-        self.log.info("run_ended", reason=summary.reason, exit_code=summary.exit_code)
+        self.log.info(
+            "run_ended",
+            reason=summary.reason,
+            exit_code=summary.exit_code,
+            requests=summary.requests,
+            creates=summary.creates,
+            polls=summary.polls,
+            throttled=summary.throttled,
+            worst_window=summary.worst_window,
+            spend_usd=summary.spend_usd,
+            wall_s=summary.wall_s,
+        )
         if self.log.problem is not None:
             why = self.log.problem.strerror or type(self.log.problem).__name__
             self.printer.say(f"{LOG_NAME} is not complete, as it could not be written: {why}")

@@ -17,7 +17,6 @@ from batchup.settings.nearest import did_you_mean
 CHUNK: Final = 500  # items in one synced transaction
 _FAILED: Final = "SELECT id, failure FROM items WHERE state = 'failed' ORDER BY n"
 _IDS_LIKE: Final = "SELECT id FROM items WHERE state = 'failed' LIMIT 10000"
-_NO_REASON: Final = Failure("prediction_failed", "nobody knows why")
 
 
 def failed_items(checkpoint: Checkpoint, causes: Sequence[str] = ()) -> list[tuple[str, Failure]]:
@@ -47,7 +46,8 @@ def named_items(checkpoint: Checkpoint, ids: Sequence[str], again: str) -> list[
             is_doubtful = state in (State.HELD, State.IN_DOUBT, State.SUBMITTING)
             remedy = f"Decide about it with `batchup resolve {again} {id_}`." if is_doubtful else ""
             raise UsageProblem(words, remedy=remedy or f"See all items with `batchup results {again}`.")
-    return [(id_, known[id_].failure or _NO_REASON) for id_ in dict.fromkeys(ids)]
+    reasons = dict(_failed(checkpoint))
+    return [(id_, reasons[id_]) for id_ in dict.fromkeys(ids)]
 
 
 def make_ready(
@@ -68,7 +68,7 @@ def _failed(checkpoint: Checkpoint) -> Iterator[tuple[str, Failure]]:
     decoder = msgspec.json.Decoder(Failure)
     with checkpoint.problems():
         for id_, failure in checkpoint.db.execute(_FAILED):
-            yield id_, _NO_REASON if failure is None else decoder.decode(failure)
+            yield id_, decoder.decode(failure)
 
 
 def _unknown_cause(cause: str, counts: Counter[str]) -> UsageProblem:

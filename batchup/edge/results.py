@@ -30,8 +30,13 @@ async def bring_up_to_date(checkpoint: Checkpoint, folder: Path) -> None:
     the checkpoint meanwhile. Raises DiskProblem if the file cannot be written, DataProblem if the checkpoint
     cannot be read.
     """
+    await anyio.to_thread.run_sync(refresh, checkpoint, folder)
+
+
+def refresh(checkpoint: Checkpoint, folder: Path) -> None:
+    """Do what `bring_up_to_date` does, and block meanwhile."""
     with checkpoint.problems():
-        await anyio.to_thread.run_sync(_bring_up_to_date, checkpoint, folder / NAME)
+        _bring_up_to_date(checkpoint, folder / NAME)
 
 
 def _bring_up_to_date(checkpoint: Checkpoint, path: Path) -> None:

@@ -18,7 +18,7 @@ from batchup.core.eta import Eta
 from batchup.core.items import Outcome
 from batchup.core.messages import Note, Notified, Stop
 from batchup.core.money import reckon
-from batchup.core.summary import Summary, closed, ended, summarise
+from batchup.core.summary import Summary, closed, ended, summarise, whole
 from batchup.core.wire import Hook
 from batchup.edge import account, moved, results
 from batchup.edge.ballast import Ballast
@@ -168,7 +168,9 @@ class Session:
             if hooks is not None and hooks.refused_count:
                 log.warning("webhooks_refused", count=hooks.refused_count)
             account.keep_card(job, board.look_ups.card)
-            summary = await self._close(pool, feeder, stopper)
+            summary = whole(
+                await self._close(pool, feeder, stopper), reporter.picture(pool).total, self.saved_before
+            )
             await _tell_end(pool, reporter, live, summary)
             with suppress(BatchupError):  # then the next run looks more closely
                 note_end(tools.checkpoint, job.output.dir)

@@ -53,6 +53,17 @@ def done_count(snapshot: Snapshot) -> int:
     return snapshot.saved + snapshot.failed + snapshot.held + snapshot.rejected
 
 
+def goal_of(snapshot: Snapshot) -> int | None:
+    """Return how many items there are to be done when this run is; None while that is not known."""
+    return snapshot.total if snapshot.goal is None else snapshot.goal
+
+
+def of_all(snapshot: Snapshot) -> str:
+    """Say how many items there are in all, where this run is not to do them all."""
+    total = snapshot.total
+    return "" if total is None or goal_of(snapshot) == total else f" of {total}"
+
+
 def requests_of(snapshot: Snapshot) -> str:
     """Write the requests of the last minute, and what the limit allows."""
     count = snapshot.requests_last_minute
@@ -65,8 +76,9 @@ def parts_of(snapshot: Snapshot) -> list[Part]:
 
 
 def _parts(snapshot: Snapshot) -> Iterator[Part]:
-    total, failed = "?" if snapshot.total is None else snapshot.total, snapshot.failed
-    yield Part(f"{done_count(snapshot)}/{total}", _NEVER)
+    failed = snapshot.failed
+    goal = goal_of(snapshot)
+    yield Part(f"{done_count(snapshot)}/{'?' if goal is None else goal}{of_all(snapshot)}", _NEVER)
     yield Part(f"{snapshot.in_flight} in flight", 6)
     yield Part(f"{failed} failed", 2 if failed else 9, is_alarm=failed > 0)
     yield Part(f"{snapshot.per_minute:.1f}/min", 4)

@@ -20,12 +20,15 @@ Mode: TypeAlias = Literal["file", "single", "live"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """The newest run; None where a figure is not known, as `reason` and `exit_code` while it goes on."""
+    """The newest run that did anything; None where a figure is not known, as `reason` while it goes on."""
 
     id: str
     reason: str | None = None
     exit_code: int | None = None
     is_running: bool = False
+    can_stop: bool = False  # from this page
+    is_cut_off: bool = False
+    is_newest: bool = True  # False: those after it sent nothing, and so have nothing to show
     began_at: float | None = None
     wall_s: float | None = None
     requests: int | None = None

@@ -22,6 +22,8 @@ def sentence(totals: Totals, run: Run) -> str:
         parts.append(money(totals.spend_usd))
     if run.wall_s is not None:
         parts.append(duration(run.wall_s))
+    if run.is_cut_off:
+        parts.append("the last run was cut off")
     return "; ".join(parts)
 
 

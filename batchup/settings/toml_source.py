@@ -11,6 +11,8 @@ from batchup.errors import ConfigProblem
 
 _AT_LINE = re.compile(r"^(.*?) \(at (?:line (\d+), column \d+|end of document)\)$", re.DOTALL)
 
+_REMEDY = "Name another, or write one with `batchup init`."
+
 KeyPath = tuple[str, ...]
 
 
@@ -50,7 +52,8 @@ def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ConfigProblem(f"There is no job file {path}{_neighbours(path.parent)}.") from None
+        words = f"There is no job file {path}{_neighbours(path.parent)}."
+        raise ConfigProblem(words, remedy=_REMEDY) from None
     except IsADirectoryError:
         raise ConfigProblem(f"{path} is a folder, not a job file{_neighbours(path)}.") from None
     except UnicodeDecodeError:

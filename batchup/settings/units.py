@@ -40,7 +40,7 @@ class Rate:
         if text.strip() == UNLIMITED:
             return None
         found = _RATE.fullmatch(text.strip())
-        if not found:
+        if not found or not (found[2] in _SECONDS_IN or found[2][0].isdigit()):
             raise ValueError(f'expected a rate such as "60/min", "1/s", "60/3s" or "unlimited", got "{text}"')
         count, per = found.groups()
         return cls(int(count), _SECONDS_IN[per] if per in _SECONDS_IN else parse_duration(per))

@@ -14,6 +14,7 @@ from browser.conftest import Open
 from playwright.sync_api import expect
 from report.samples import small
 
+from batchup.core.causes import Cause
 from batchup.report.document import Document, Run
 from batchup.report.page import render
 
@@ -39,6 +40,16 @@ NOW = {
     "concurrency": 10,
     "next_poll_s": 3.2,
     "note": None,
+}
+TOTALS = {
+    "items": 1000,
+    "saved": 100,
+    "failed": 2,
+    "held": 0,
+    "in_doubt": 0,
+    "outstanding": 898,
+    "rejected": 0,
+    "spend_usd": 1.0,
 }
 RUNNING = [
     {"id": "old", "prediction_id": "p1", "attempt": 2, "age_s": 90.0, "expected_s": 0.0, "is_overdue": True},
@@ -70,8 +81,9 @@ class Stage:
         self.events.put(f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode())
 
     def status(self, *, is_running: bool = True, **now: Any) -> None:
-        """Send what `status.json` would hold."""
-        self.say("status", {"job": "nightly", "is_running": is_running, "now": NOW | now, "running": RUNNING})
+        """Send what `status.json` would hold, and the job's figures by that."""
+        status = {"job": "nightly", "is_running": is_running, "now": NOW | now, "running": RUNNING}
+        self.say("status", {**status, "totals": TOTALS})
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -113,7 +125,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    document = replace(small(tmp_path, "live", photos=4), run=Run(id="r1", is_running=True), zip=None)
+    run = Run(id="r1", is_running=True, can_stop=True)
+    document = replace(small(tmp_path, "live", photos=4), run=run, zip=None)
     stage = Stage(document, tmp_path)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"stage": stage}))
     server.daemon_threads = True
@@ -177,6 +190,30 @@ def test_the_stop_button_asks_and_then_tells(stage: Stage, open_page: Open) -> N
     expect(page.locator("#stop-note")).to_contain_text("nothing new is begun")
     expect(page.locator("#stop")).to_be_disabled()
     assert stage.stops == ["/token/stop"]
+
+
+def test_a_stop_is_seen_by_all_who_look(stage: Stage, open_page: Open) -> None:
+    """A page that opens after somebody else pressed the button says so, and cannot press it again."""
+    page = open_page(stage.address)
+    stage.status(is_stopping=True, note="stopping: what is in flight is finished")
+    expect(page.locator("#note")).to_have_text("stopping: what is in flight is finished")
+    expect(page.locator("#stop-note")).to_contain_text("nothing new is begun")
+    expect(page.locator("#stop")).to_be_disabled()
+
+
+def test_what_cannot_be_had_is_not_offered(stage: Stage, open_page: Open) -> None:
+    """A run in another process has no button; gains are not sorted by while most are unknown."""
+    stage.document = replace(
+        stage.document,
+        run=Run(id="r1", is_running=True),
+        causes=[Cause("rejected", "a row without an image", 4, "Name the column.", "line 23")],
+    )
+    page = open_page(stage.address)
+    stage.status()
+    expect(page.locator("#progress-words")).to_be_visible()
+    expect(page.locator("#stop")).not_to_be_visible()
+    expect(page.locator("#sort option")).to_have_text(["Newest", "As listed", "Time", "Cost", "Id"])
+    expect(page.locator(".cause")).to_contain_text("Such as line 23; all in rejects.jsonl.")
 
 
 def test_the_end_is_shown(stage: Stage, open_page: Open) -> None:

@@ -32,6 +32,7 @@ OPEN = Books(accepted=3, in_flight=3, open_usd=None)
         ({"in_doubt": 1, "held": 1}, RUN),
         ({"reason": "deadline", "manifest_complete": False}, RUN),
         ({"failed": 3, "held": 1, "causes": (FINAL, PASSING)}, RUN),
+        ({"reason": "nothing_to_do", "failed": 3, "causes": (PASSING,)}, f"{RUN} --rerun-failed"),
         ({"failed": 3, "held": 1, "causes": (FINAL,)}, "batchup resolve 'jobs/night ly.toml'"),
         ({"failed": 3, "rejected": 1, "causes": (FINAL,)}, f"{RUN} --rerun-failed"),
         ({"rejected": 1}, RUN),
@@ -64,7 +65,7 @@ def test_where_all_is_done_and_shown_nothing_is_left_to_type() -> None:
     ("changes", "words"),
     [
         ({"outstanding": 1, "reason": "signal"}, "stopped; the same command continues"),
-        ({"outstanding": 1}, "some are running"),
+        ({"outstanding": 1}, "some are ready, running"),
         ({"outstanding": 1, "reason": "spend_limit", "books": OPEN}, "no price is known"),
         ({"outstanding": 1, "reason": "spend_limit"}, "raise it"),
     ],

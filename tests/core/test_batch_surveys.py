@@ -121,6 +121,15 @@ def test_a_row_with_output_settles_its_item() -> None:
     assert bench.board.tally.spend_usd == pytest.approx(0.01)
 
 
+def test_an_end_after_the_last_survey_says_nothing_of_its_lag() -> None:
+    """What a poll finds of an end that no survey could have shown yet is not held against the list."""
+    bench = used()
+    next_survey(bench, [], 60.0)
+    lag_s = bench.board.survey.lag_s
+    bench.poll_of("i5", done("p5", predict_time_s=65.0), 70.0)
+    assert (bench.board.survey.lag_s, bench.board.survey.is_used) == (lag_s, True)
+
+
 def test_one_row_in_many_is_held_against_a_poll() -> None:
     """Of the rows that settle an item the first and then one of each 25 cost a poll, to be sure."""
     bench, checked, now = used(3), 0, 60.0

@@ -102,6 +102,13 @@ def test_a_gist_leaves_out_what_differs(words: str, same: str) -> None:
     assert gist(words) == same
 
 
+def test_what_no_run_tries_again_is_not_left_to_the_next_run() -> None:
+    """Of what had all its attempts the advice is the command that gives more, and not to run again."""
+    told = what_to_do(Failure("exhausted", "attempted 3 times", retryable=True))
+    assert told != AGAIN
+    assert "batchup rerun" in told
+
+
 def test_a_kind_of_reject_nobody_knows_is_told_by_its_name() -> None:
     """A rejected row of a new kind has a cause and advice too."""
     assert rejected("too_odd") == ("too odd", "Mend these rows of the manifest.")

@@ -10,7 +10,7 @@ from core.world import World, items
 
 from batchup.core import pace
 from batchup.core.account import ModelCard
-from batchup.core.eta import AFRESH_SHARE, FORESEEN_WEIGHT, JUMP, Eta, eta_s
+from batchup.core.eta import AFRESH_SHARE, FORESEEN_WEIGHT, JUMP, Eta
 from batchup.core.messages import ItemCounted, Stop
 from batchup.core.policy import Policy
 from batchup.core.verdicts import Verdict
@@ -90,12 +90,12 @@ def test_durations_that_double_are_followed() -> None:
 def test_the_last_ones_are_waited_for() -> None:
     """When nothing is created any more, the end is that of the longest of what still runs."""
     bench = Bench(2)
-    assert eta_s(bench.board, 0.0, 2) == pytest.approx(53, rel=0.5)
+    assert Eta().look(bench.board, 0.0, 2) == pytest.approx(53, rel=0.5)
     bench.end_manifest()
     bench.create(0.0, "p0")
     bench.create(30.0, "p1")
-    both = eta_s(bench.board, 30.0, 2)
-    later = eta_s(bench.board, 60.0, 2)
+    both = Eta().look(bench.board, 30.0, 2)
+    later = Eta().look(bench.board, 60.0, 2)
     assert both is not None
     assert later is not None
     assert 50 < both < 75  # a fresh one, and one beside it
@@ -112,7 +112,7 @@ def test_only_so_many_items_as_the_limit_allows_are_counted() -> None:
 def test_what_the_limit_has_let_through_is_counted() -> None:
     """Items that are saved or failed by now were handed on, too."""
     run, eta = world(seed=1, faults={"fails": 0.3}), Eta(limit=100)
-    assert eta.look(run.board, 0.0, COUNT) == eta_s(run.board, 0.0, 100)
+    assert eta.look(run.board, 0.0, COUNT) == Eta().look(run.board, 0.0, 100)
     while run.board.tally.saved < 50 or run.board.tally.failed < 1:
         run.step()
     ended = run.board.tally.saved + run.board.tally.failed
@@ -130,18 +130,18 @@ def test_what_is_saved_already_takes_no_time() -> None:
     for _ in range(400):
         bench.batch.handle(ItemCounted("saved"), 0.0)
     assert Eta(saved_before=900).look(bench.board, 0.0, 1000) == fresh
-    assert Eta(saved_before=5000).look(bench.board, 0.0, 1000) == eta_s(bench.board, 0.0, 405)
+    assert Eta(saved_before=5000).look(bench.board, 0.0, 1000) == Eta().look(bench.board, 0.0, 405)
 
 
 def test_a_deadline_ends_a_run() -> None:
     """With too little time for all, the run ends when the last create that may still go has landed."""
     free, late = Bench(5), Bench(5, deadline_at=1e6)
-    assert eta_s(late.board, 0.0, 1000) == eta_s(free.board, 0.0, 1000)
+    assert Eta().look(late.board, 0.0, 1000) == Eta().look(free.board, 0.0, 1000)
     board = Bench(5, deadline_at=1000.0).board
-    said = eta_s(board, 0.0, 1000)
+    said = Eta().look(board, 0.0, 1000)
     assert said is not None
     assert 900 < said <= 1000
-    assert eta_s(board, 990.0, 1000) == 0.0
+    assert Eta().look(board, 990.0, 1000) == 0.0
 
 
 def test_a_stop_leaves_what_is_in_flight() -> None:
@@ -149,7 +149,7 @@ def test_a_stop_leaves_what_is_in_flight() -> None:
     bench = Bench(5)
     bench.create(0.0)
     bench.batch.handle(Stop("signal", drain=True), 10.0)
-    said = eta_s(bench.board, 10.0, 1000)
+    said = Eta().look(bench.board, 10.0, 1000)
     assert said is not None
     assert 20 < said < 60
 
@@ -157,9 +157,9 @@ def test_a_stop_leaves_what_is_in_flight() -> None:
 def test_money_ends_a_run() -> None:
     """With a price, only what `max_spend` pays for is counted; without one nobody knows."""
     bench = Bench(5, max_spend=1.0)
-    assert eta_s(bench.board, 0.0, 1000) == eta_s(Bench(5).board, 0.0, 1000)
+    assert Eta().look(bench.board, 0.0, 1000) == Eta().look(Bench(5).board, 0.0, 1000)
     bench.board.look_ups.card = ModelCard(slug="m", price_usd=0.02)
-    assert eta_s(bench.board, 0.0, 1000) == eta_s(Bench(5).board, 0.0, 50)
+    assert Eta().look(bench.board, 0.0, 1000) == Eta().look(Bench(5).board, 0.0, 50)
     bench.end_manifest()
     bench.board.tally.job_spend_usd = 0.95
     assert Eta()._waiting(bench.board, 0.0, 1000) == 2
@@ -191,13 +191,13 @@ def test_a_small_change_is_taken_over_slowly_and_a_large_one_at_once() -> None:
     first = eta.look(bench.board, 0.0, 1000)
     assert first is not None
     assert eta.look(bench.board, AFRESH_SHARE * 53 / 2, 2000) == first - AFRESH_SHARE * 53 / 2  # too soon
-    goal = eta_s(bench.board, 10.0, 1100)
+    goal = Eta().look(bench.board, 10.0, 1100)
     slowly = eta.look(bench.board, 10.0, 1100)
     assert slowly is not None
     assert goal is not None
     assert first - 10 < slowly < first - 10 + 0.2 * (goal - first + 10)
     far = eta.look(bench.board, 20.0, int(1000 * (1 + 2 * JUMP)))
-    assert far == pytest.approx(eta_s(bench.board, 20.0, int(1000 * (1 + 2 * JUMP))))
+    assert far == pytest.approx(Eta().look(bench.board, 20.0, int(1000 * (1 + 2 * JUMP))))
 
 
 def test_what_was_measured_counts_more_and_more() -> None:

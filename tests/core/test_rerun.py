@@ -1,10 +1,12 @@
 """Failed items that a person wants again: which are meant, and that only they can be made ready."""
 
 import pytest
-from core.world import item
+from core.fake_service import FakeService
+from core.world import World, item, items
 
 from batchup.core.items import Failure
 from batchup.core.messages import ItemRestored
+from batchup.core.policy import Policy
 from batchup.core.rerun import is_meant, wanted_again
 from batchup.core.states import IllegalMoveError, State
 
@@ -49,3 +51,30 @@ def test_a_cause_is_meant_by_its_words_or_names(
 ) -> None:
     """The beginning of a cause's words will do in any capitals, of its kind or code only all of it."""
     assert is_meant(failure, causes) is expected
+
+
+@pytest.mark.parametrize("fault", ["busy", "lost_refused"])
+def test_what_is_asked_for_is_bought_though_it_came_back_unbought(fault: str) -> None:
+    """An item that is wanted again has its round though a create is refused or unheard first, and no more."""
+    service = FakeService(faults={"fails": 1.0})
+    world = World(service, items(1), policy=Policy(max_attempts=1)).run()
+    for _ in range(3):
+        world = world.kill().run()
+    (kept,) = world.disk.kept.values()
+    assert (kept.state, kept.attempt, len(service.predictions)) == (State.FAILED, 3, 3)
+    asked = ItemRestored(kept.item, kept.state, kept.attempt, 0.0, {}, "p", failure=kept.failure)
+    for keep in wanted_again(asked):
+        world.disk.keep(keep, world.calendar)
+    service.faults = {fault: 1.0}
+    world = world.kill()
+    while world.disk.states()[State.READY]:
+        world.step()
+    world = world.kill() if fault == "lost_refused" else world
+    while not world.disk.states()[State.READY] and not world.is_done:
+        world.step()
+    (kept,) = world.disk.kept.values()
+    assert (kept.state, kept.attempt, kept.failure) == (State.READY, 3, None)
+    service.faults = {"fails": 1.0}
+    for _ in range(3):
+        world = world.kill(after_s=500.0).run()
+    assert (kept.state, kept.attempt, len(service.predictions)) == (State.FAILED, 4, 4)

@@ -29,8 +29,10 @@ def naive(
     may_be_asked_for = state is State.READY and failure is not None and failure.kind != "held"
     if may_be_asked_for and not (retryable and attempts < 9):
         return Decision(Plan.WORK)
+    if state is State.READY and failure is None and not rerun and attempts >= 9:
+        return Decision(Plan.WORK, attempts_left={9: 3, 10: 2, 11: 1, 12: 3}[attempts])
     if state in (State.READY, State.BACKING_OFF):
-        return Decision(Plan.WORK, attempts_left=None if rerun else {8: 1, 9: 0, 10: 0}.get(attempts, 3))
+        return Decision(Plan.WORK, attempts_left=None if rerun else min(3, max(0, 9 - attempts)))
     if state is State.SAVED and not changed:
         return Decision(Plan.SKIP)
     if state is State.SAVED:
@@ -44,7 +46,7 @@ def naive(
 
 def test_the_rules_agree_with_their_naive_telling() -> None:
     """Every combination of state, change, policy, attempts, failure and flag is decided as told."""
-    every = product(State, (False, True), CHANGES, (0, 1, 3, 8, 9, 10), FAILURES, (False, True))
+    every = product(State, (False, True), CHANGES, (0, 1, 3, *range(8, 13)), FAILURES, (False, True))
     for state, changed, on_change, attempts, failure, rerun in every:
         remembered = Remembered("other" if changed else "print-a", state, attempts, failure)
         got = decide(item("a"), remembered, on_change=on_change, max_attempts=3, rerun_failed=rerun)

@@ -4,10 +4,10 @@ import pytest
 from core.parts import Bench, problem
 
 from batchup.core.board import Board
-from batchup.core.eta import Eta, eta_s
-from batchup.core.messages import ItemCounted
+from batchup.core.eta import Eta
+from batchup.core.messages import ItemCounted, Stop
 from batchup.core.next_look import next_look_at
-from batchup.core.snapshot import Snapshot, snapshot
+from batchup.core.snapshot import STOPPING, Snapshot, snapshot
 from batchup.core.verdicts import Verdict
 
 
@@ -43,12 +43,24 @@ def test_a_brake_is_named() -> None:
     assert picture(bench.board, now=61.0).note is None
 
 
+def test_a_stop_is_named() -> None:
+    """A run that lets land what is in flight says so, and one that leaves does not."""
+    bench = Bench()
+    assert not picture(bench.board).is_stopping
+    bench.board.brakes.failed(problem(Verdict.THROTTLED, retry_after_s=60.0), 0.0, bench.board.rng)
+    bench.batch.handle(Stop("stopped", drain=True), 1.0)
+    assert picture(bench.board).is_stopping
+    assert picture(bench.board).note == STOPPING
+    bench.board.stop = Stop("signal")
+    assert not picture(bench.board).is_stopping
+
+
 def test_a_pause_is_part_of_the_end() -> None:
     """The end moves by as long as everything waits."""
     bench = Bench()
-    before = eta_s(bench.board, 0.0, 100)
+    before = Eta().look(bench.board, 0.0, 100)
     bench.board.brakes.resume_at = 300.0
-    after = eta_s(bench.board, 0.0, 100)
+    after = Eta().look(bench.board, 0.0, 100)
     assert before is not None
     assert after == pytest.approx(before + 300.0)
 
@@ -58,13 +70,13 @@ def test_what_is_done_needs_no_time() -> None:
     bench = Bench(0)
     for state in ("saved", "failed", "held", "rejected", "duplicate"):
         bench.batch.handle(ItemCounted(state), 0.0)
-    assert eta_s(bench.board, 0.0, 5) == 0.0
+    assert Eta().look(bench.board, 0.0, 5) == 0.0
 
 
 def test_requests_or_slots_bound_the_end() -> None:
     """The slower of the two limits tells how long it takes."""
     wide, narrow = Bench(1, requests_per_s=None), Bench(1, requests_per_s=0.1)
-    of_slots, of_requests = eta_s(wide.board, 0.0, 1000), eta_s(narrow.board, 0.0, 1000)
+    of_slots, of_requests = Eta().look(wide.board, 0.0, 1000), Eta().look(narrow.board, 0.0, 1000)
     assert of_slots is not None
     assert of_requests is not None
     assert of_slots == pytest.approx(1000 * 53 * 1.08 / 10, rel=0.05)
@@ -97,3 +109,17 @@ def test_an_end_that_was_followed_is_shown() -> None:
     first = eta.look(board, 10.0, 100)
     shown = snapshot(board, 10.1, total=900, requests_last_minute=0, rate_limit=None, eta=eta)
     assert shown.eta_s == pytest.approx(first, abs=0.11)
+
+
+def test_a_limit_is_what_a_run_may_do() -> None:
+    """Under a limit the goal is what was done before and so many more, and never more than there is."""
+    bench = Bench(3)
+    for state in ("saved", "saved", "failed", "rejected", "duplicate"):
+        bench.batch.handle(ItemCounted(state), 0.0)
+
+    def goal(limit: int | None, total: int | None) -> int | None:
+        eta = Eta(limit=limit)
+        return snapshot(bench.board, 1.0, total=total, requests_last_minute=0, rate_limit=None, eta=eta).goal
+
+    assert goal(None, 100) is None
+    assert (goal(60, 100), goal(60, None), goal(97, 100)) == (64, 64, 99)

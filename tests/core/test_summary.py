@@ -1,11 +1,17 @@
 """How a run ended: the code and the word."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
-from batchup.core.summary import ended, summarise
+from batchup.core.summary import Summary, ended, summarise, whole
 from batchup.core.tally import Tally
+
+
+def of_run(reason: str) -> Summary:
+    """Return the end of a run that has met nothing."""
+    return Summary(job="j", run="r", reason=reason, exit_code=0)
 
 
 def end_of(tally: Tally, **changes: bool) -> tuple[str, int]:
@@ -88,3 +94,20 @@ def test_the_summary_says_what_was_counted() -> None:
         wall_s=1.23456,
     )
     assert (got.outstanding, got.spend_usd, got.wall_s, got.exit_code) == (1, 0.3, 1.235, 143)
+
+
+def test_what_was_not_read_is_outstanding() -> None:
+    """A run that has not read its manifest to the end tells of all its items; what was saved before is."""
+    read = replace(of_run("signal"), items=93, saved=60, skipped=50, outstanding=33)
+    told = whole(read, 2000, 53)
+    assert (told.items, told.saved, told.skipped, told.outstanding) == (2000, 63, 53, 1937)
+    assert whole(read, 50) == read
+    assert whole(read, 94, 300).outstanding == 33
+
+
+def test_what_is_known_stays() -> None:
+    """A manifest that was read, that nobody counted, or of which nothing was read changes nothing."""
+    read = replace(of_run("finished"), items=93, saved=93)
+    assert whole(replace(read, manifest_complete=True), 2000) == replace(read, manifest_complete=True)
+    assert whole(read, None) == read
+    assert whole(of_run("auth"), 2000) == of_run("auth")

@@ -1,10 +1,12 @@
 """Every field of every JSON is explained, and none that is not there."""
 
+import ast
 import dataclasses
 import json
 import string
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +15,32 @@ import msgspec
 import pytest
 from docs.parts import COMMANDS, command_of, invoke
 
+import batchup
 from batchup.cli import resolve
 from batchup.cli.reference import PAGES
+from batchup.core import lateness
 from batchup.core.items import Failure, Outcome, SavedFile
 from batchup.core.schema_words import models_in
 from batchup.core.summary import Summary
-from batchup.edge import results
+from batchup.edge import pace_log, results
 from batchup.edge.audit import Report
+from batchup.edge.exporting import STATES
 from batchup.edge.manifest import Reject
 from batchup.edge.rejects import NAME as REJECTS
 from batchup.edge.rejects import Rejects
 from batchup.edge.repair import Repair
+from batchup.edge.reporter import _SAID
 from batchup.edge.resolving import Doubt
 from batchup.edge.runlog import RunLog
 from batchup.edge.status import Status
 from batchup.edge.verify import Flaw
 from batchup.simulator import Address, Simulator, SimulatorSettings
 from batchup.simulator.models import Model
+
+PACKAGE = Path(batchup.__file__).parent
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+BASES = {"named", "above", "dearest", "unknown"}
+"""Words that are chosen among by a key, and no fields."""
 
 ELSEWHERE = {"summary"}
 """Fields of another page's object: explained there."""
@@ -110,14 +121,55 @@ def test_rejects(tmp_path: Path) -> None:
 
 
 def test_log(tmp_path: Path, finished: Path) -> None:
-    """The fields that lines of the log share are explained, and an item's events have its own."""
+    """Every event and field that lines of a real log have is explained, and an item's events have its own."""
     log = RunLog(tmp_path / "run.log.jsonl", "r")
     log.info("something")
     log.close()
     shared = set(json.loads((tmp_path / "run.log.jsonl").read_text()))
-    lines = map(json.loads, (finished / "job.out/run.log.jsonl").read_text().splitlines())
-    assert written("log") == shared | {"item", "attempt", "prediction_id"}
-    assert any(line["event"] == "saved" and written("log") <= set(line) for line in lines)
+    lines = list(map(json.loads, (finished / "job.out/run.log.jsonl").read_text().splitlines()))
+    assert {line["event"] for line in lines} <= set(PAGES["log"].events)
+    assert {name for line in lines for name in line} <= written("log")
+    assert any(set(line) == shared | {"item", "attempt", "prediction_id"} for line in lines)
+
+
+def test_log_events() -> None:
+    """The events that the code logs, and their fields, are those that are explained, and no others."""
+    calls = [call for path in PACKAGE.rglob("*.py") for call in logged_in(path)]
+    events = {event for events, _ in calls for event in events} - {"outcome.state", "EVENT", "SETTLED"}
+    told_of = set(_SAID) | {pace_log.EVENT, lateness.SETTLED, *STATES}
+    assert set(PAGES["log"].events) == events | told_of
+    shared = {"ts", "level", "event", "run"}
+    assert written("log") == shared | {name for _, names in calls for name in names}
+
+
+def logged_in(path: Path) -> Iterator[tuple[set[str], set[str]]]:
+    """Yield the events of each note and line of the log that a module makes, and the fields beside them."""
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, FUNCTIONS)]
+    for function in functions:
+        for call in ast.walk(function):
+            if not isinstance(call, ast.Call) or not call.args or "simulator" in path.parts:
+                continue
+            is_line = ast.unparse(call.func).endswith(("log.info", "log.warning", "log.error"))
+            if is_line or ast.unparse(call.func) == "Note":
+                names = {one.arg for one in call.keywords if one.arg and is_line}
+                yield set(texts_in(call.args[0])) or {ast.unparse(call.args[0])}, names | keys_in(function)
+
+
+def texts_in(node: ast.AST) -> Iterator[str]:
+    return (
+        one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)
+    )
+
+
+def keys_in(function: ast.AST) -> set[str]:
+    """Return what a function names its fields: what is spelled as a key and is no choice between words."""
+    found = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Dict):
+            found |= {key.value for key in node.keys if isinstance(key, ast.Constant)}
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            found |= set(texts_in(node.slice))
+    return {name for name in found if isinstance(name, str)} - BASES
 
 
 def test_check(copied: Path) -> None:

@@ -1,7 +1,9 @@
 """The thumbnails of a job: made once, kept by what they were made from, removed when nobody needs them."""
 
+import os
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +12,12 @@ from edge.nights import failed, picture, saved, write_night
 
 from batchup.core.items import Outcome
 from batchup.edge.ahead import MOST_WAITING, Ahead
-from batchup.edge.gallery import INDEX, Gallery, Made
+from batchup.edge.gallery import INDEX, THREADS, Gallery, Made, shared_gallery
+from batchup.edge.helpers import Helpers
 from batchup.edge.inputs import Inputs
+from batchup.edge.live.album import Album
+from batchup.edge.places import data_address, is_picture
+from batchup.edge.thumbnails import Pair, make_pair
 from batchup.errors import DiskProblem
 from batchup.job import Job
 
@@ -216,6 +222,92 @@ def test_thumbnails_are_made_while_the_run_goes_on(tmp_path: Path) -> None:
     before = written_at(gallery_of(job))
     made_by(job, *outcomes)
     assert written_at(gallery_of(job)) == before
+
+
+def test_two_who_want_one_at_once_get_the_same(tmp_path: Path) -> None:
+    """Asked for in several threads at one time a thumbnail is made once; the others wait for it."""
+    outcome, job = saved(tmp_path, "a.jpg", 1, (900, 700)), job_of(tmp_path)
+    gallery, start = gallery_of(job), threading.Barrier(4)
+
+    def make(_: int) -> Made:
+        start.wait(30)
+        return gallery.make(outcome)
+
+    with ThreadPoolExecutor(4) as threads:
+        first, *others = threads.map(make, range(4))
+    assert first.has_after
+    assert all(other is first for other in others)
+
+
+def test_all_of_a_process_share_a_gallery(tmp_path: Path) -> None:
+    """Whoever opens a job's gallery while another has it gets that one, and nobody keeps it for good."""
+    job, other = job_of(tmp_path), job_of(tmp_path / "other")
+    gallery = shared_gallery(job)
+    assert shared_gallery(job) is gallery
+    assert shared_gallery(other) is not gallery
+    (job.output.dir / "report").mkdir()
+    (job.output.dir / "report" / f"{'0' * 32}a.webp").write_bytes(b"x")
+    del gallery
+    assert f"{'0' * 32}a.webp" in vars(shared_gallery(job))["_names"]
+
+
+@pytest.mark.anyio
+async def test_the_live_view_has_what_was_made_ahead(tmp_path: Path) -> None:
+    """In one run a thumbnail that was made for the report is not made again for whoever looks."""
+    outcome, job = saved(tmp_path, "a.jpg", 1), job_of(tmp_path)
+    ahead, album = Ahead(job), Album(job)
+    ahead.take(outcome)
+    wait_for(lambda: len(written_at(gallery_of(job))) == 2)
+    before = written_at(gallery_of(job))
+    album.add(outcome)
+    path, _ = await album.thumbnail("after", outcome.id)
+    ahead.close()
+    assert path is not None
+    assert path.stat().st_ino == before[path.name]
+    assert written_at(gallery_of(job)) == before
+
+
+def test_what_never_answers_is_left_behind(tmp_path: Path) -> None:
+    """A thread that hangs keeps neither the others nor the end waiting, and its problem is its own."""
+    hung = threading.Event()
+    helpers = Helpers(2)
+    stuck = helpers.submit(hung.wait)
+    assert helpers.submit(lambda: 7).result(10) == 7
+    assert isinstance(helpers.submit(lambda: 1 // 0).exception(10), ZeroDivisionError)
+    helpers.submit(hung.wait)
+    waiting = helpers.submit(lambda: 8)
+    helpers.close(0.05)
+    assert (stuck.done(), waiting.cancelled()) == (False, True)
+    hung.set()
+    assert stuck.result(10)
+
+    class Hanging(Gallery):
+        def make(self, outcome: Outcome, *, is_late: bool = False) -> Made:
+            return super().make(outcome, is_late=is_late) if outcome.id == "a.jpg" else Made(key=str(hang()))
+
+    def hang() -> bool:
+        return hung.wait(60)
+
+    hung.clear()
+    outcomes = [saved(tmp_path, "a.jpg", 1), *(failed(f"{k}.jpg") for k in range(THREADS + 1))]
+    job = job_of(tmp_path)
+    gallery = Hanging(job.output.dir, Inputs(job), job.output.max_pixels)
+    made = list(gallery.make_all(outcomes, lambda: None, 0.5))
+    hung.set()
+    assert made[0].has_after
+    assert made[1:] == [Made()] * (THREADS + 1)
+    assert gallery.late_count == THREADS + 1
+
+
+def test_a_pipe_is_waited_for_by_nobody(tmp_path: Path) -> None:
+    """A named pipe in the place of an input or an output has no thumbnail, no bytes and no address."""
+    outcome, job = saved(tmp_path, "a.jpg", 1), job_of(tmp_path)
+    given, output = tmp_path / "in" / "a.jpg", job.output.dir / outcome.files[0].path
+    for path in (given, output):
+        path.unlink()
+        os.mkfifo(path)
+    assert make_pair(given, output, max_pixels=10**9) == Pair()
+    assert (data_address(given), is_picture(given)) == (None, False)
 
 
 def test_the_run_goes_first(tmp_path: Path) -> None:

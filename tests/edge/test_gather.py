@@ -1,8 +1,11 @@
 """What a job's folder tells for a report, whole or in part."""
 
+import os
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,6 +20,7 @@ from batchup.edge.gather import (
     Gathered,
     causes_of,
     gather,
+    gather_whole,
     read_outcomes,
     read_status,
     totals_of,
@@ -218,3 +222,70 @@ def test_a_failure_is_told_by_its_group() -> None:
     failure = Failure("prediction_failed", "no X-API-Key: abcdef")
     gathered = gathered_of([failed("b", failure), failed("c", BROKEN)])
     assert "abcdef" not in str(causes_of(gathered, None))
+
+
+@pytest.mark.parametrize("line", [msgspec.json.encode(failed("old")), b"the end of what was cut off"])
+def test_results_that_change_while_they_are_read_are_read_again(tmp_path: Path, line: bytes) -> None:
+    """What is gathered is one state of the file, as it is in the end, whatever was met on the way."""
+    night = write_night(tmp_path, [failed("new")])
+    results = night.folder / "results.jsonl"
+    results.rename(tmp_path / "new")
+    os.mkfifo(results)  # whoever reads it is in the middle of it for as long as we like
+
+    def change() -> None:
+        with results.open("wb") as old:
+            old.write(line + b"\n")
+            (tmp_path / "new").rename(results)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    gathered, status = gather_whole(night.job)
+    thread.join()
+    assert [one.id for one in gathered.items] == ["new"]
+    assert status is not None
+
+
+def test_results_that_are_none_are_read_once(tmp_path: Path) -> None:
+    """A line that is no item and stays there is a problem, as is a file that is gone."""
+    night = write_night(tmp_path, [failed("a")])
+    (night.folder / "results.jsonl").write_bytes(b"?\n")
+    with pytest.raises(DataProblem, match="line 1"):
+        gather_whole(night.job)
+    (night.folder / "results.jsonl").unlink()
+    with pytest.raises(DataProblem, match="has not run yet"):
+        gather_whole(night.job)
+
+
+def ended_line(run: str, **figures: Any) -> bytes:
+    """Return the last line of a run's log."""
+    usual = {"requests": 0, "creates": 0, "polls": 0, "throttled": 0, "worst_window": 0, "spend_usd": 0.0}
+    line = {"ts": "2030-01-01T00:00:00Z", "level": "info", "event": "run_ended", "run": run, "wall_s": 0.1}
+    line |= {"reason": "nothing_to_do", "exit_code": 0} | usual | figures
+    return msgspec.json.encode(line) + b"\n"
+
+
+def test_a_run_without_work_takes_nothing_from_the_night(tmp_path: Path) -> None:
+    """After a run with nothing to do plots and run figures are those of the newest one that did anything."""
+    idle = summary_of([], reason="nothing_to_do", requests=0, creates=0, worst_window=0, wall_s=0.1)
+    night = write_night(tmp_path, [made("a", BEGAN_AT + 60)], replace(idle, run="r3", items=1, saved=1))
+    busy = {"reason": "finished", "requests": 500, "worst_window": 60, "wall_s": 900.0}
+    log = night.folder / "run.log.jsonl"
+    log.write_bytes(
+        log_of(90)
+        + ended_line(RUN, **busy)
+        + log_of(1, "r2", BEGAN_AT + 5000)
+        + ended_line("r2")
+        + b'{"ts":"2030-01-01T00:00:00Z","event":"run_ended","run":"older","reason":"finished"}\n'
+        + log_of(1, "r3", BEGAN_AT + 6000)
+        + ended_line("r3")
+    )
+    status = replace(read_status(night.folder) or status_of(None), run="r3")
+    document = describe(night.job, gather(night.job), status, mode="file", items=[], command="night.toml")
+    assert (document.run.id, document.run.is_newest) == (RUN, False)
+    assert (document.run.wall_s, document.run.requests, document.run.began_at) == (900.0, 500, BEGAN_AT)
+    assert document.plots.requests is not None
+    assert max(document.plots.requests.values) == 60
+    assert document.plots.throughput is not None
+    log.write_bytes(log_of(1, "r3", BEGAN_AT) + ended_line("r3").rstrip())
+    document = describe(night.job, gather(night.job), status, mode="file", items=[], command="night.toml")
+    assert (document.run.id, document.run.is_newest) == ("r3", True)

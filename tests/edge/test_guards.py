@@ -132,6 +132,7 @@ def test_nothing_is_awaited_between_an_answer_and_its_commit() -> None:
 
 
 BARE = {"create_task", "ensure_future", "wait_for", "gather", "run_coroutine_threadsafe"}
+OURS = {"gather"}  # what the report is made of; asyncio's is not imported by name
 KNOWN = {"api.py": ["ensure_future"]}  # a stream's run, held by the stream and waited for when it is left
 
 
@@ -143,7 +144,7 @@ def test_no_task_is_bare_and_nothing_waits_by_wait_for() -> None:
         called = [
             node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             for node in nodes(path.read_text(encoding="utf-8"))
-            if isinstance(node, ast.Call)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) not in OURS
         ]
         assert [name for name in called if name in BARE] == KNOWN.get(path.name, []), path
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchup.edge.live.access import NOT_OURS, NOT_US, NOT_WHOLE, Guard, address_of
+from batchup.edge.live.access import NO_ORIGIN, NOT_OURS, NOT_US, NOT_WHOLE, Guard, address_of
 from batchup.errors import ConfigProblem
 
 OURS = {"host": "127.0.0.1:8787"}
@@ -92,7 +92,7 @@ def test_our_own_page_is_let_in() -> None:
 
 def test_a_post_has_to_say_where_it_comes_from() -> None:
     """What changes something is taken from nobody who does not name our own page."""
-    assert judged(method="POST") == NOT_OURS
+    assert judged(method="POST") == NO_ORIGIN
     assert judged(method="POST", sec_fetch_site="none") == NOT_OURS
 
 

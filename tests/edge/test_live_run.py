@@ -68,6 +68,7 @@ async def test_a_run_is_followed_and_stopped_in_order(tmp_path: Path) -> None:
     assert len(shown) == summary.saved
     commands = {told["next_command"] for told in heard.all("document") if told["run"]["is_running"]}
     assert commands == {None}
+    assert {told["run"]["can_stop"] for told in heard.all("document")} == {True}
     document = heard.all("document")[-1]
     assert (document["run"]["reason"], document["totals"]["saved"]) == ("stopped", summary.saved)
     assert document["plots"]["throughput"] is not None

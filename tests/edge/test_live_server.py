@@ -63,6 +63,7 @@ async def test_the_page_and_all_pictures_are_there(night: Night) -> None:
         assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
         assert b"deep/b.png" in page
         assert b'"mode":"live"' in page
+        assert b'"can_stop":false' in page
         rows = {row.id: row for row in view._album}
         assert rows.keys() == {"a.png", "deep/b.png", ODD, "c.png"}
         for row in (rows["a.png"], rows["deep/b.png"], rows[ODD]):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from batchup.edge.lock import NAME, RunLock, is_held
-from batchup.errors import Locked
+from batchup.edge.lock import NAME, RunLock, is_held, make_output_folder
+from batchup.errors import Locked, OutputProblem
 
 
 def test_a_lock_is_seen_while_it_is_held(tmp_path: Path) -> None:
@@ -32,3 +32,12 @@ def test_whoever_looks_does_not_turn_a_run_away(tmp_path: Path) -> None:
     with RunLock(tmp_path, "r"):
         assert is_held(tmp_path)
     timer.join()
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
+    """Where the output folder, or one above it, is a file, that one is told with what to do."""
+    (tmp_path / "a").touch()
+    for folder in (tmp_path / "a", tmp_path / "a" / "b"):
+        with pytest.raises(OutputProblem, match=r"a is no folder, and has to be one\.") as caught:
+            make_output_folder(folder)
+        assert caught.value.remedy == "Put it somewhere else, or set `[output] dir`."

@@ -170,7 +170,7 @@ def test_addresses_pass_as_they_are(tmp_path: Path, value: str) -> None:
         ({"image": "a.jpg", "mask": " "}, "bad_row", '"mask" is empty; leave it out'),
         ({"image": 5}, "bad_row", '"image" should be a path or an address, not 5'),
         ({"image": ["a.jpg"]}, "bad_row", "should be a path or an address"),
-        ({}, "no_image", 'there is no "image", which each-upscaler needs.'),
+        ({}, "no_image", "each-upscaler needs; name the column that it is in under [columns]."),
         ({"image_url": "a.jpg"}, "no_image", 'write image = "image_url" under [columns]'),
     ],
 )

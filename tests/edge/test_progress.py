@@ -294,3 +294,16 @@ def test_a_stream_without_the_letters_gets_question_marks() -> None:
         printer.say("Größe")
         printer.say("more")
         assert raw.getvalue() == b"Gr??e\nmore\n"
+
+
+def test_a_limit_is_the_bars_end() -> None:
+    """What a run may do under a limit is what it counts to, and all there is stands beside it."""
+    assert describe(replace(SNAPSHOT, goal=20)).startswith("12/20 of 24, ")
+    assert describe(replace(SNAPSHOT, goal=24)).startswith("12/24, ")
+    assert describe(replace(SNAPSHOT, total=None)).startswith("12/?, ")
+    with terminal() as (stream, screen):
+        printer = BarPrinter(SafeStream(stream))
+        printer.show(replace(SNAPSHOT, goal=12))
+        printer.close()
+        assert "12/12 of 24" in seen(screen)
+        assert "█  " not in seen(screen).split("12/12")[0]

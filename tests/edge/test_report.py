@@ -3,6 +3,8 @@
 import base64
 import io
 import re
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,9 +29,9 @@ from PIL import Image
 
 import batchup
 from batchup.core.items import Failure
-from batchup.edge.lock import RunLock
+from batchup.edge.lock import ReportLock, RunLock
 from batchup.edge.report import INLINED, LARGE
-from batchup.errors import DataProblem, DiskProblem, Locked
+from batchup.errors import DataProblem, DiskProblem, Locked, OutputProblem
 
 NASTY = ("a b#1.jpg", "ä?&.jpg", "x/y'\".jpg", "</script>.jpg", "100%.jpg")
 
@@ -211,10 +213,68 @@ def test_a_report_waits_for_no_run(tmp_path: Path) -> None:
     assert not (night.folder / "report.html").exists()
 
 
+class Meddling(Listening):
+    """Does something once while the thumbnails are looked at."""
+
+    def __init__(self, meddle: Callable[[], object]) -> None:
+        self._meddle: Callable[[], object] | None = meddle
+
+    def begin(self, total: int) -> None:
+        """Do it."""
+        meddle, self._meddle = self._meddle, None
+        if meddle is not None:
+            assert total
+            meddle()
+
+
+def test_a_run_waits_for_no_report(tmp_path: Path) -> None:
+    """A run begins, and ends, while a report of its job is written, which then shows how it has ended."""
+    night = night_of(tmp_path, "a.jpg")
+
+    def run() -> None:
+        with RunLock(night.folder, RUN):
+            write_night(tmp_path, [*night.outcomes, failed("b.jpg")])
+
+    done = written(night, watcher=Meddling(run))
+    assert rows_of(document_in(done.path)).keys() == {"a.jpg", "b.jpg"}
+    assert done.document.totals.failed == 1
+
+
+def test_a_report_takes_nothing_from_a_run(tmp_path: Path) -> None:
+    """What a run has made by then for items that are in no results yet is left to it."""
+    night, other = night_of(tmp_path, "a.jpg"), "0" * 32 + "a.webp"
+    with ExitStack() as later:
+
+        def begin() -> None:
+            later.enter_context(RunLock(night.folder, RUN))
+            (night.folder / "report" / other).write_bytes(b"x")
+
+        written(night, watcher=Meddling(begin))
+        assert (night.folder / "report" / other).exists()
+    written(night)
+    assert not (night.folder / "report" / other).exists()
+
+
+def test_two_reports_are_not_written_at_once(tmp_path: Path) -> None:
+    """The second one is told who writes, and writes nothing."""
+    night = night_of(tmp_path, "a.jpg")
+    (night.folder / "report").mkdir()
+    with (
+        ReportLock(night.folder / "report"),
+        pytest.raises(Locked, match="another report, process") as problem,
+    ):
+        written(night)
+    assert "report is written" in problem.value.remedy
+    assert not (night.folder / "report.html").exists()
+    written(night)
+
+
 def test_a_report_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     """Where the page cannot be written the problem names it."""
     night = night_of(tmp_path, "a.jpg")
     with pytest.raises(DiskProblem, match=r"night\.html"):
+        written(night, path=tmp_path / f"{'x' * 255}night.html")
+    with pytest.raises(OutputProblem, match="nowhere is not there"):
         written(night, path=tmp_path / "nowhere" / "night.html")
 
 

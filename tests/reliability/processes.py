@@ -33,10 +33,17 @@ class Service:
         with urlopen(self.stats_url) as answer:
             return dict(json.load(answer))
 
+    def arrivals(self) -> list[dict[str, Any]]:
+        """Return all requests in their order: `t` in service seconds, and `route`."""
+        return self._log("arrivals")
+
     def accepted(self) -> list[str]:
         """Return the ids of all predictions that were accepted, the oldest first."""
+        return [prediction["id"] for prediction in self._log("predictions")]
+
+    def _log(self, name: str) -> list[dict[str, Any]]:
         with urlopen(f"{self.stats_url}/log") as answer:
-            return [prediction["id"] for prediction in json.load(answer)["predictions"]]
+            return list(json.load(answer)[name])
 
 
 class Host:

@@ -107,7 +107,6 @@ def picture(job: Path, name: str, nth: int) -> Image:
         "-q",
     ]
     environ = clean_environment(job.parent / "state", FAILPOINT_HISTORY=str(history))
-    environ["PYTHONPATH"] = os.pathsep.join(filter(None, [environ.get("PYTHONPATH"), str(RUN.parents[1])]))
     done = warm.run(command, env=environ, timeout=90)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     folder = job.with_name("points.out")

@@ -171,3 +171,4 @@ def test_what_is_not_known_is_not_said() -> None:
     """Without a cost and a length the sentence has the counts alone, and no state without items."""
     totals = replace(document().totals, spend_usd=None, held=1, in_doubt=3)
     assert sentence(totals, Run(id="r1")) == "998 of 1,000 saved, 2 failed, 1 held, 3 in doubt"
+    assert sentence(totals, Run(id="r1", is_cut_off=True)).endswith("in doubt; the last run was cut off")

@@ -1,6 +1,7 @@
 """Items come in: from the manifest, and from what an earlier run left in the checkpoint."""
 
 from batchup.core.board import Board, Upload
+from batchup.core.causes import EXHAUSTED
 from batchup.core.items import Failure
 from batchup.core.messages import Command, ItemCounted, ItemRead, ItemRestored
 from batchup.core.reactions import doubts, queue, saving
@@ -37,7 +38,7 @@ def on_read(board: Board, event: ItemRead, now: float) -> list[Command]:
     _claim_uploads(board, work, event)
     if left < 1:
         words = f"attempted {work.attempt} times, which is as often as it may be without being asked for"
-        return [*commands, *fail(board, work, Failure("exhausted", words, retryable=True), now)]
+        return [*commands, *fail(board, work, Failure(EXHAUSTED, words, retryable=True), now)]
     if work.state is State.BACKING_OFF:
         queue.back_off(board, work, now)
     else:

@@ -22,6 +22,7 @@ _OWN_SITE: Final = {None, "same-origin", "none"}  # none: typed, or opened from 
 
 NOT_WHOLE: Final = "The address is not whole, or another run's: open the one that the command printed."
 NOT_US: Final = "This server is not called that: open the address that the command printed."
+NO_ORIGIN: Final = "This needs the page's own `Origin: http://HOST:PORT`, which its button sends."
 NOT_OURS: Final = "Asked for by another page: open the address that the command printed in a tab of its own."
 
 
@@ -57,7 +58,10 @@ class Guard:
             return NOT_WHOLE
         if not self._is_own(headers.get("host", "")):
             return NOT_US
-        return None if _is_from_own_page(method, headers) else NOT_OURS
+        if _is_from_own_page(method, headers):
+            return None
+        is_told = headers.keys() & {"origin", "sec-fetch-site"}
+        return NOT_OURS if is_told else NO_ORIGIN
 
     def _is_own(self, value: str) -> bool:
         """Tell whether a `Host` names this server; any port will do, as it may be forwarded."""
@@ -70,6 +74,12 @@ class Guard:
         if is_wildcard(self.host):
             return is_loopback(name) or _is_digits(name) or name == socket.gethostname().lower()
         return is_loopback(self.host) and is_loopback(name)
+
+
+def is_here(value: str) -> bool:
+    """Tell whether a `Host` is a name of this machine for itself: without TLS browsers trust no other."""
+    found = _HOST.fullmatch(value)
+    return found is not None and is_loopback((found[1] or found[2]).lower())
 
 
 def _is_from_own_page(method: str, headers: Mapping[str, str]) -> bool:

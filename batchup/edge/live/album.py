@@ -13,7 +13,8 @@ import anyio.to_thread
 import msgspec
 
 from batchup.core.items import Outcome
-from batchup.edge.gallery import Gallery, Made
+from batchup.edge.files import open_regular
+from batchup.edge.gallery import Gallery, Made, shared_gallery
 from batchup.edge.inputs import Inputs, image_name
 from batchup.edge.live.hub import MOST_ROWS
 from batchup.edge.manifest.media import MEDIA_PARAMETERS, content_type
@@ -24,6 +25,7 @@ from batchup.report.rows import Pictures, address, row_of, web_address
 
 _MAKERS: Final = 2  # thumbnails that are made at one time
 _HEAD: Final = 16
+_ILL: Final = frozenset({"failed", "held", "in_doubt"})
 
 
 @dataclass(slots=True)
@@ -53,6 +55,10 @@ class Album:
     def __len__(self) -> int:
         """Return how many items are here."""
         return len(self._pages)
+
+    def troubled(self) -> list[Outcome]:
+        """Return the items that are as they should not be: failed, held or in doubt."""
+        return [page.outcome for page in self._pages.values() if page.outcome.state in _ILL]
 
     def add(self, outcome: Outcome) -> Row:
         """Take an item up, in place of what was known of it, and return its row."""
@@ -84,7 +90,9 @@ class Album:
         """Return the picture that an item was made from, None where there is none on this machine."""
         page = self._pages.get(item_id)
         path = None if page is None else self._inputs.path_of(page.outcome.input)
-        return None if path is None else await anyio.to_thread.run_sync(_picture_at, path)
+        if path is None:
+            return None
+        return await anyio.to_thread.run_sync(_picture_at, path, abandon_on_cancel=True)
 
     async def thumbnail(
         self, kind: Literal["before", "after"], item_id: str
@@ -94,7 +102,7 @@ class Album:
         if page is None:
             return None, None
         async with self._makers:
-            made = await anyio.to_thread.run_sync(self._make, page.outcome)
+            made = await anyio.to_thread.run_sync(self._make, page.outcome, abandon_on_cancel=True)
         name = made.before if kind == "before" else made.after
         path = None if name is None or self._gallery is None else self._gallery.folder / name
         return path, self._learn(page, made)
@@ -117,9 +125,8 @@ class Album:
 
     def _make(self, outcome: Outcome) -> Made:
         """Make the thumbnails, or find them where an earlier night has left them; blocks."""
-        output = self._job.output
         if self._gallery is None:
-            self._gallery = Gallery(output.dir, self._inputs, output.max_pixels)
+            self._gallery = shared_gallery(self._job)
         try:
             return self._gallery.make(outcome)
         except DiskProblem:
@@ -142,9 +149,7 @@ def _pictures(outcome: Outcome, *, has_input: bool) -> Pictures:
 def _picture_at(path: Path) -> Path | None:
     """Return a path if a picture is there: whatever else a manifest names is shown to nobody."""
     try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             kind = content_type(path.name, file.read(_HEAD))
     except (OSError, ValueError):  # a NUL in a path is a ValueError
         return None

@@ -10,7 +10,6 @@ from batchup.edge.live.files import disposition, type_of
 
 HEADERS: Final = {
     "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "Server": "batchup",
@@ -18,6 +17,9 @@ HEADERS: Final = {
     "X-Frame-Options": "DENY",
 }
 """What every answer says."""
+
+ALONE: Final = ("Cross-Origin-Opener-Policy", "same-origin")
+"""What an answer says besides, where a browser heeds it: elsewhere it complains of it."""
 
 _PICTURES_ALONE: Final = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; sandbox"
 # What the page itself cannot say; the rest of its policy is in it.

@@ -17,6 +17,7 @@ MOST_ROWS: Final = 10_000  # remembered, the newest
 ROWS_AT_ONCE: Final = 1000  # in one event
 
 _SHOWN_KEPT: Final = 300  # pages
+_LONGEST_ID: Final = 18  # digits; what is longer was never an event of ours
 _SHOWN_S: Final = 120.0  # a page that has not begun to listen by then is told everything
 
 RETRY: Final = b"retry: 1000\n\n"  # milliseconds until a browser connects again
@@ -77,7 +78,7 @@ class Hub:
 
         Which page that is, nobody tells; so it is the oldest of those that were made of late.
         """
-        if last_id is not None and last_id.isascii() and last_id.isdigit():
+        if last_id is not None and last_id.isascii() and last_id.isdigit() and len(last_id) <= _LONGEST_ID:
             return Listener(row=int(last_id))
         return Listener(row=min((number for at, number in self._shown if at > now - _SHOWN_S), default=0))
 

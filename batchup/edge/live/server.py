@@ -17,7 +17,7 @@ import anyio.to_thread
 from aiohttp import web
 
 from batchup.edge.live import answers
-from batchup.edge.live.access import Guard
+from batchup.edge.live.access import Guard, is_here
 from batchup.edge.live.connections import Listening
 from batchup.edge.live.files import find_output
 from batchup.edge.live.hub import Hub
@@ -25,6 +25,7 @@ from batchup.edge.live.streams import send_archive, send_events
 from batchup.errors import ConfigProblem
 from batchup.settings.hosts import is_wildcard
 
+_STREAMS: Final = (["events"], ["images.zip"])  # a look at how long they are would make all of them
 LINGER_S: Final = 1.0  # for the pictures that a page shows when it is told of the end
 
 
@@ -111,9 +112,14 @@ class LiveServer:
         self._listening.connections.trust(request.transport)
         if segments == ["stop"]:
             return self._stop(request.method)
-        if request.method not in {"GET", "HEAD"}:
-            return answers.words(HTTPStatus.METHOD_NOT_ALLOWED, "It can be read only.", Allow="GET, HEAD")
-        return await self._get(request, segments, is_kept="download" in query)
+        allowed = ("GET",) if segments in _STREAMS else ("GET", "HEAD")
+        if request.method not in allowed:
+            words = "It can be read only."
+            return answers.words(HTTPStatus.METHOD_NOT_ALLOWED, words, Allow=", ".join(allowed))
+        answer = await self._get(request, segments, is_kept="download" in query)
+        if is_here(headers.get("host", "")):
+            answer.headers.setdefault(*answers.ALONE)
+        return answer
 
     async def _get(
         self, request: web.BaseRequest, segments: list[str], *, is_kept: bool

@@ -12,8 +12,9 @@ import anyio.to_thread
 from batchup.edge.gather import read_status
 from batchup.edge.live.server import LiveServer
 from batchup.edge.live.view import View
+from batchup.edge.recovery import catch_up
 from batchup.edge.status import NAME, Status
-from batchup.errors import DataProblem
+from batchup.errors import BatchupError, DataProblem
 from batchup.job import Job
 
 LOOK_EVERY_S: Final = 1.0
@@ -45,7 +46,7 @@ class _Follower:
 
     def __init__(self, job: Job, view: View) -> None:
         self.view = view
-        self._folder = job.output.dir
+        self._job, self._folder = job, job.output.dir
         self._mark: _Mark = None
         self._status: Status | None = None
         view.look = lambda: self._status
@@ -53,6 +54,7 @@ class _Follower:
     async def begin(self) -> None:
         """Read what there is; DataProblem if that is nothing."""
         await self._look()
+        await self._catch_up()
         try:
             await self.view.read_results()
         except DataProblem:
@@ -69,6 +71,7 @@ class _Follower:
             if mark != self._mark or (count % _CHECK_EVERY == 0 and before is not None and before.is_running):
                 await self._look()
             if _has_ended(before, self._status):
+                await self._catch_up()
                 with suppress(DataProblem):  # what was read before is still shown
                     await self.view.reread_results()
                 await self.view.finish()
@@ -77,6 +80,11 @@ class _Follower:
     async def _look(self) -> None:
         self._mark = await anyio.to_thread.run_sync(_mark_of, self._folder)
         self._status = await anyio.to_thread.run_sync(_status_of, self._folder)
+
+    async def _catch_up(self) -> None:
+        """Have what a run that was cut off did in the results; where that cannot be, they stay as is."""
+        with suppress(BatchupError):
+            await anyio.to_thread.run_sync(catch_up, self._job)
 
 
 def _mark_of(folder: Path) -> _Mark:

@@ -8,11 +8,12 @@ from typing import Final, Literal
 
 import anyio
 import anyio.to_thread
+import msgspec
 
 from batchup.core.items import Outcome
 from batchup.core.snapshot import Snapshot
 from batchup.edge.described import describe
-from batchup.edge.gather import Gathered, gather, speed_of
+from batchup.edge.gather import Gathered, causes_in, gather, speed_of
 from batchup.edge.live.album import Album
 from batchup.edge.live.hub import MOST_ROWS, Hub
 from batchup.edge.status import Status
@@ -30,13 +31,14 @@ _MOST_FRESH: Final = 1000  # outcomes that wait to be counted in
 class View:
     """Shows one job; `look` says how its run stands, `stop` lets it end in order, False where it cannot.
 
-    `command` is the job file as one types it.
+    Without `stop` the page has no button for it. `command` is the job file as one types it.
     """
 
-    def __init__(self, job: Job, command: str, stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, job: Job, command: str, stop: Callable[[], bool] | None = None) -> None:
         self.name, self.folder, self.hub = job.name, job.output.dir, Hub()
         self.look: Callable[[], Status | None] = lambda: None
-        self.stop = stop
+        self.can_stop = stop is not None
+        self.stop = stop or (lambda: False)
         self._job, self._command = job, command
         self._album = Album(job)
         self._gathered = Gathered(speed=speed_of(job))
@@ -75,8 +77,8 @@ class View:
 
     async def tick(self) -> None:
         """Tell those who listen how the run stands, and describe it anew when it is time to."""
-        if self.hub.listener_count and (status := self.look()) is not None:
-            self.hub.put("status", status)
+        if self.hub.listener_count:
+            self._tell_status()
         is_due = self.hub.listener_count and time.monotonic() >= self._next_at
         if is_due or len(self._fresh) > _MOST_FRESH:
             await self.describe()
@@ -86,8 +88,8 @@ class View:
         async with self._describing:
             began_at = time.monotonic()
             fresh, self._fresh = self._fresh, []
-            status = self.look()
-            document = await anyio.to_thread.run_sync(self._describe, status, fresh)
+            status, troubled = self.look(), self._album.troubled()
+            document = await anyio.to_thread.run_sync(self._describe, status, fresh, troubled)
             took_s = time.monotonic() - began_at
             self._next_at = began_at + max(_DESCRIBE_EVERY_S, took_s / _DESCRIBE_SHARE)
             self._document = document
@@ -97,9 +99,15 @@ class View:
 
     async def finish(self) -> None:
         """Tell the last of it: `look` now says how the run has ended."""
-        document = await self.describe()
-        self.hub.put("status", self.look())
-        self._document = document
+        await self.describe()
+        self._tell_status()
+
+    def _tell_status(self) -> None:
+        """Tell how the run stands, and the job's figures by that."""
+        status, document = self.look(), self._document
+        if status is not None:
+            totals = None if document is None else totals_now(document.totals, status)
+            self.hub.put("status", {**msgspec.to_builtins(status), "totals": totals})
 
     # ------------------------------------------------------------ what is asked for
 
@@ -137,19 +145,30 @@ class View:
             album.add(outcome)
         return gathered, album
 
-    def _describe(self, status: Status | None, fresh: Sequence[Outcome]) -> Document:
-        """Count in what is fresh, and describe the job; nobody else touches what is gathered meanwhile."""
+    def _describe(
+        self, status: Status | None, fresh: Sequence[Outcome], troubled: Sequence[Outcome]
+    ) -> Document:
+        """Count in what is fresh, and describe the job; nobody else touches what is gathered meanwhile.
+
+        While a run goes on, its causes are those of the items that are `troubled` now.
+        """
         for outcome in fresh:
             self._gathered.add(sum(self._gathered.counts.values()), outcome)
         document = describe(
             self._job, self._gathered, status, mode="live", items=(), command=self._command, archive=ARCHIVE
         )
+        document = replace(document, run=replace(document.run, can_stop=self.can_stop))
         if status is None:
             return document
         return replace(
             document,
-            run=replace(document.run, is_running=status.is_running),
+            run=replace(
+                document.run,
+                is_running=status.is_running,
+                is_cut_off=document.run.is_cut_off and not status.is_running,
+            ),
             totals=totals_now(document.totals, status),
+            causes=document.causes if status.summary is not None else causes_in(troubled),
             next_command=None if status.is_running else document.next_command,
             more_count=self._more_count(),
         )

@@ -52,8 +52,6 @@ const ICONS = {
   next: "M9 4l8 8-8 8",
   up: "M12 20V5M6 11l6-6 6 6",
   down: "M12 4v15M6 13l6 6 6-6",
-  theme: "M12 3a9 9 0 1 0 0 18zM12 3a9 9 0 0 1 0 18",
-  stop: "M6 6h12v12H6z",
 };
 
 /** Draw a small picture that says nothing a label does not say. */

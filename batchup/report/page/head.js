@@ -18,13 +18,14 @@ function isNew(part, ...values) {
 /** Draw all of the head; `actions` are `copy(text, words)` and `filter(states, cause)`. */
 export function drawHead(doc, actions) {
   const { run, totals } = doc;
-  $("#when").textContent = `${doc.model} · ${run.began_at == null ? instant(doc.made_at) : instant(run.began_at)}`;
+  const since = run.is_newest === false ? " · the run since then had nothing to do" : "";
+  $("#when").textContent = `${doc.model} · ${instant(run.began_at ?? doc.made_at)}${since}`;
   $("#sentence").textContent = sentence(totals, run);
   drawBand($("#band"), totals);
   $("#tiles").replaceChildren(...tiles(doc).map(([label, value, note]) =>
     h("div", { class: "tile" }, h("dt", {}, label), h("dd", {}, value, note && h("span", { class: "soft" }, note)))));
   drawWays(doc);
-  if (isNew("next", doc.next_command)) drawNext($("#next"), doc.next_command, actions);
+  if (isNew("next", doc.next_command, run.is_cut_off)) drawNext($("#next"), doc, actions);
   if (isNew("causes", doc.causes)) drawCauses($("#causes"), doc.causes, actions);
   if (isNew("settings", doc.parameters, doc.settings)) drawSettings($("#settings"), doc);
   $("#made").textContent = `Made by ${doc.program} on ${instant(doc.made_at)}; run ${run.id}.`;
@@ -65,10 +66,10 @@ function busiest(run, requests) {
 
 const share = (part, all) => `${((100 * part) / all).toLocaleString("en", { maximumSignificantDigits: 2 })} %`;
 
-function drawNext(place, command, { copy }) {
+function drawNext(place, { next_command: command, run }, { copy }) {
   place.hidden = !command;
   if (!command) return;
-  place.replaceChildren(h("span", { class: "soft" }, "Next"), h("code", {}, command),
+  place.replaceChildren(h("span", { class: "soft" }, run.is_cut_off ? "To continue" : "Next"), h("code", {}, command),
     h("button", {
       class: "button", type: "button", "aria-label": "Copy the command", onclick: () => copy(command, "Command copied"),
     }, icon("link"), "Copy"));
@@ -86,10 +87,11 @@ function drawWays(doc) {
 
 function drawCauses(section, causes, { filter }) {
   section.hidden = !causes.length;
-  $("ul", section).replaceChildren(...causes.map(({ state, cause, count: n, what_to_do }) =>
+  $("ul", section).replaceChildren(...causes.map(({ state, cause, count: n, what_to_do, example_item }) =>
     h("li", { class: `cause is-${state || "other"}` },
       h("span", { class: "cause-count" }, count(n)),
-      h("div", {}, h("h3", {}, cause, " ", STATES[state] && badge(state)), h("p", {}, spoken(what_to_do))),
+      h("div", {}, h("h3", {}, cause, " ", STATES[state] && badge(state)), h("p", {}, spoken(what_to_do)),
+        state === "rejected" && h("p", { class: "soft" }, `${example_item ? `Such as ${example_item}; all` : "All"} in rejects.jsonl.`)),
       state && state !== "rejected" && h("button", {
         class: "button", type: "button", "aria-label": `Show ${some(n, "item")}: ${cause}`,
         onclick: () => filter([state], cause),

@@ -7,11 +7,12 @@ const KINDS = ["status", "rows", "plots", "document"];
 
 export class Live {
   /** `heard(kind, data)` is called for each message of the server. */
-  constructor(section, heard) {
+  constructor(section, heard, { can_stop }) {
     this.section = section;
     this.heard = heard;
     this.isStopping = false;
     this.isOver = false;
+    $("#stop").hidden = !can_stop;
     $("#stop").addEventListener("click", () => $("#stop-dialog").showModal());
     $("#stop-dialog").addEventListener("close", ({ target }) => target.returnValue === "stop" && this.stop());
   }
@@ -44,6 +45,13 @@ export class Live {
     this.say("ended");
   }
 
+  /** Another run has begun. */
+  goOn() {
+    this.isOver = false;
+    this.drawStop(false);
+    this.say("live");
+  }
+
   /** The server has said its last word: what it served is not to be had from it any more. */
   leave() {
     this.source.close();
@@ -60,17 +68,17 @@ export class Live {
   }
 
   async stop() {
-    this.isStopping = true;
-    this.drawStop();
+    this.drawStop(true);
     const answer = await fetch("stop", { method: "POST" }).catch(() => null);
     if (answer?.ok) return;
-    this.isStopping = false;
-    this.drawStop();
+    this.drawStop(false);
     const words = await answer?.text().catch(() => "");
     $("#stop-note").textContent = words?.trim() || "The run cannot be reached; press Ctrl-C in its terminal.";
   }
 
-  drawStop() {
+  drawStop(isStopping) {
+    if (isStopping === this.isStopping) return;
+    this.isStopping = isStopping;
     $("#stop").disabled = this.isStopping;
     $("#stop-note").textContent = this.isStopping ? "Stopping: what is in flight is finished, nothing new is begun." : "";
   }
@@ -78,8 +86,10 @@ export class Live {
   /** Draw what `status.json` says. */
   draw(status) {
     if (!status.is_running) return this.end();
+    if (this.isOver) this.goOn();
     const { now } = status;
     this.section.hidden = false;
+    if (now.is_stopping) this.drawStop(true);
     drawProgress(now);
     $("#note").hidden = !now.note;
     $("#note").textContent = now.note ?? "";
@@ -91,13 +101,15 @@ export class Live {
 
 function drawProgress(now) {
   const done = now.saved + now.failed + now.held + now.rejected;
-  const percent = now.total ? Math.min(100, (100 * done) / now.total) : 0;
+  const goal = now.goal ?? now.total;
+  const all = now.total != null && goal !== now.total ? ` (of ${count(now.total)} in all)` : "";
+  const percent = goal ? Math.min(100, (100 * done) / goal) : 0;
   const bar = $("#progress");
   bar.setAttribute("aria-valuenow", Math.round(percent));
   styled(bar, { "--part": `${percent}%` });
   $("#progress-words").textContent = [
-    now.total == null ? `${count(done)} done` : `${count(done)} of ${count(now.total)}`,
-    now.total ? `${Math.floor(percent)} %` : null,
+    goal == null ? `${count(done)} done` : `${count(done)} of ${count(goal)}${all}`,
+    goal ? `${Math.floor(percent)} %` : null,
     now.eta_s == null ? null : `about ${duration(now.eta_s)} left`,
     `${figure(now.per_minute)} a minute`,
     now.next_poll_s == null ? null : `next look in ${duration(now.next_poll_s)}`,
@@ -131,14 +143,4 @@ function drawFlights(running) {
       styled(h("span", { class: "bar", "aria-hidden": "true" }), { "--part": `${part}%` }),
       h("span", { class: "soft" }, [duration(age_s), rest, attempt > 1 ? `attempt ${attempt}` : null].filter(Boolean).join(", ")));
   }));
-}
-
-/** Return the totals that a status tells, for the head to follow the run between two documents. */
-export function totalsOf(totals, { now, summary }) {
-  const { saved, failed, held, in_doubt, rejected } = now;
-  const isCounted = now.total || saved || failed || now.in_flight;
-  if (summary || !isCounted) return totals;
-  const done = saved + failed + held + in_doubt + rejected;
-  const items = Math.max(now.total ?? 0, done + now.in_flight + now.saving);
-  return { ...totals, items, saved, failed, held, in_doubt, rejected, outstanding: items - done, spend_usd: now.job_spend_usd };
 }

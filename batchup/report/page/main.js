@@ -4,16 +4,16 @@ import { card } from "./card.js";
 import { $, h, onceAFrame } from "./dom.js";
 import { Grid } from "./grid.js";
 import { drawHead } from "./head.js";
-import { Live, totalsOf } from "./live.js";
+import { Live } from "./live.js";
 import { drawPlots } from "./plots.js";
-import { Store } from "./store.js";
+import { LIVE_SORTS, SORT_NAMES, Store } from "./store.js";
 import { Toolbar } from "./toolbar.js";
 import { Viewer } from "./viewer.js";
 import { count } from "./words.js";
 
 const doc = JSON.parse($("#document").textContent);
 const isLive = doc.mode === "live";
-const store = new Store(doc.items, isLive ? "newest" : "listed");
+const store = new Store(doc.items, isLive ? LIVE_SORTS : SORT_NAMES);
 const grid = new Grid($("#grid"), (row) => card(row, doc.mode, { open, copy: copyLink }));
 const toolbar = new Toolbar($("#toolbar"), store, changed);
 const viewer = new Viewer($("#viewer"), doc.mode, { step, copy: copyLink, closed, label });
@@ -142,7 +142,7 @@ function heard(kind, data) {
     redrawItems();
   } else if (kind === "plots") drawPlots($("#plots"), data, doc.run);
   else if (kind === "document") Object.assign(doc, { ...data, items: doc.items });
-  else doc.totals = totalsOf(doc.totals, data);
+  else doc.totals = data.totals ?? doc.totals;
   if (kind !== "rows") redrawHead();
 }
 
@@ -153,6 +153,6 @@ drawHead(doc, { copy, filter });
 drawPlots($("#plots"), doc.plots, doc.run);
 follow();
 if (isLive) {
-  const live = new Live($("#live"), heard);
+  const live = new Live($("#live"), heard, doc.run);
   live.connect();
 }

@@ -12,12 +12,16 @@ export const SORT_NAMES = {
   listed: "As listed", newest: "Newest", time: "Time", cost: "Cost", gain: "Gain", id: "Id",
 };
 
+/** While a run goes on: the gain is known of what somebody has looked at alone. */
+export const LIVE_SORTS = { newest: "Newest", listed: "As listed", time: "Time", cost: "Cost", id: "Id" };
+
 export class Store {
-  /** `sort` is what the items are sorted by until somebody says otherwise. */
-  constructor(rows, sort) {
+  /** `sorts` are the names of what the items may be sorted by: by the first until somebody says otherwise. */
+  constructor(rows, sorts) {
     this.rows = [...rows];
     this.places = new Map(rows.map((row, place) => [row.id, place]));
-    this.sort = sort;
+    this.sorts = sorts;
+    [this.sort] = Object.keys(sorts);
     this.choice = this.none();
     this.view = [];
   }
@@ -81,7 +85,7 @@ export class Store {
     const parts = new URLSearchParams(hash.replace(/^#/, ""));
     const usual = this.none();
     const [, sign, sort] = /^([+-]?)(\w+)$/.exec(parts.get("sort") ?? "") ?? [];
-    const isKnown = Object.hasOwn(SORT_NAMES, sort ?? "");
+    const isKnown = Object.hasOwn(this.sorts, sort ?? "");
     this.choice = {
       q: parts.get("q") ?? "",
       states: new Set((parts.get("state") ?? "").split(",").filter(Boolean)),

@@ -1,7 +1,6 @@
 // What of the items is shown, and in which order.
 
 import { $, h, icon } from "./dom.js";
-import { SORT_NAMES } from "./store.js";
 import { STATES, count, some } from "./words.js";
 
 const TYPING = 120; // ms
@@ -26,7 +25,7 @@ export class Toolbar {
     });
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.cause.addEventListener("change", () => this.choose({ cause: this.cause.value }));
-    this.sort.replaceChildren(...Object.entries(SORT_NAMES).map(([value, words]) => h("option", { value }, words)));
+    this.sort.replaceChildren(...Object.entries(this.store.sorts).map(([value, words]) => h("option", { value }, words)));
     this.sort.addEventListener("change", () =>
       this.choose({ sort: this.sort.value, isRising: this.sort.value === "id" }));
     this.way.addEventListener("click", () => this.choose({ isRising: !this.store.choice.isRising }));

@@ -70,5 +70,6 @@ export function sentence(totals, run) {
   const counts = [`${count(totals.saved)} of ${count(totals.items)} saved`, ...left].join(", ");
   const spend = totals.spend_usd == null ? null : money(totals.spend_usd);
   const length = run.wall_s == null ? null : duration(run.wall_s);
-  return [counts, spend, length].filter(Boolean).join("; ");
+  const cut = run.is_cut_off ? "the last run was cut off" : null;
+  return [counts, spend, length, cut].filter(Boolean).join("; ");
 }
