@@ -3,7 +3,7 @@
 import hashlib
 import io
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from batchup.simulator import neural
 
@@ -78,6 +78,8 @@ def _open(data: bytes, scale: float, max_pixels: int) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=_ACCEPTED)
         check_size(image.size, scale, max_pixels)
         image.load()
+    except UnidentifiedImageError as problem:
+        raise PictureError("this is no image") from problem  # its own words name an object in memory
     except (OSError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
         raise PictureError(f"this is no image: {problem}") from problem
     if image.mode in {"L", "RGB"} and not image.has_transparency_data:
