@@ -101,7 +101,7 @@ def is_held(folder: Path) -> bool:
     """
     try:
         file = os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
         return True

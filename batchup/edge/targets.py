@@ -38,11 +38,11 @@ def refuse_precious(path: Path, job: Job | None = None, *, read: Iterable[Path] 
     if str(path) == "-":
         words = "Standard output is called /dev/stdout; some commands write there without -o."
         raise UsageProblem("`-` is no file to write to.", remedy=words)
-    real = Path(os.path.realpath(path))
+    real = _real(path)
     given = [*read] if job is None else [*read, *_sources(job)]
     if any(_is_same(real, one) for one in given):
         raise UsageProblem(f"{path} is what is read, and writing to it would destroy it.", remedy=remedy)
-    folders = set() if job is None else {Path(os.path.realpath(job.output.dir))}
+    folders = set() if job is None else {_real(job.output.dir)}
     if _is_kept(real, folders):
         raise UsageProblem(f"{path} is batchup's own record of a job, which it would lose.", remedy=remedy)
 
@@ -66,7 +66,7 @@ def writing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC), "wb") as stream:
             yield stream
         return
-    real = Path(os.path.realpath(path))
+    real = _real(path)
     unfinished = real.with_name(f"{real.name}.{os.getpid()}.tmp")
     try:
         with unfinished.open("wb") as file:
@@ -78,6 +78,14 @@ def writing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             unfinished.unlink()
+
+
+def _real(path: Path) -> Path:
+    """Return a path with its links followed, or as it is where this folder itself is gone."""
+    try:
+        return Path(os.path.realpath(path))
+    except OSError:
+        return path
 
 
 def _sources(job: Job) -> list[Path]:
