@@ -20,7 +20,8 @@ def test_a_lock_is_seen_while_it_is_held(tmp_path: Path) -> None:
             pass
         seen.append(is_held(tmp_path))
     assert [*seen, is_held(tmp_path)] == [False, True, True, False]
-    assert is_held(tmp_path / NAME)  # it cannot be known there
+    assert is_held(tmp_path / ("x" * 300))  # it cannot be known there
+    assert not is_held(tmp_path / NAME)  # a file, which holds no lock of a run
 
 
 def test_whoever_looks_does_not_turn_a_run_away(tmp_path: Path) -> None:
