@@ -93,7 +93,7 @@ def test_look_ups_that_fail_cost_nobody_anything(tmp_path: Path, fault: str, mor
         done = run(job(tmp_path, service.url, 4, more))
         seen = stats(service.stats)
     assert (done.code, done.summary["saved"]) == (0, 4), done
-    assert done.summary["requests"] == seen["requests"]
+    assert done.summary["requests"] - seen["requests"] in {0, 1}  # the last list may be dropped on its way
     assert done.summary["wall_s"] < 4
 
 

@@ -63,7 +63,8 @@ def test_a_fault_now_and_then(tmp_path: Path, fault: str) -> None:
     assert totals.get("duplicate_creates", 0) == 0
     assert totals["worst_window"] <= 60
     assert totals["max_in_flight"] <= 10
-    assert (summary.requests, summary.creates) == (totals["requests"], totals["creates"])
+    assert summary.creates == totals["creates"]
+    assert summary.requests - totals["requests"] in {0, 1}  # the last list may be dropped on its way
     assert summary.books is not None
     assert (summary.books.accepted, summary.books.is_balanced) == (totals["creates"], True), summary
 
