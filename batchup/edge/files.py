@@ -85,22 +85,31 @@ def write_lines(path: Path, lines: Iterable[bytes]) -> None:
 
 @contextlib.contextmanager
 def _replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """Give a file to write to, which takes the name when the block ends well and is gone when it does not."""
+    """Give a file to write to, which takes the name when the block ends well; DiskProblem if it fails."""
     unfinished = path.with_name(f"{path.name}.tmp")
-    with disk_problems(path):
-        try:
-            with unfinished.open("wb") as file:
-                yield file
-                file.flush()
-                if durable:
-                    os.fsync(file.fileno())
-            unfinished.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                unfinished.unlink()
-            raise
-        if durable:
-            sync_folder(path.parent)
+    with disk_problems(path), replacing(path, unfinished, durable=durable) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def replacing(path: Path, unfinished: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Give `unfinished` to write to; it takes the name of `path` when the block ends well, and is gone else.
+
+    OSError if it fails; what `path` was is then still there.
+    """
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise
+    if durable:
+        sync_folder(path.parent)
 
 
 def sha256_of(path: Path) -> str:

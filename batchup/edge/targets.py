@@ -14,6 +14,7 @@ from typing import BinaryIO, Final
 from batchup.core.names import FOLDER as IMAGES
 from batchup.edge.ballast import NAME as BALLAST
 from batchup.edge.contents import NAME as CONTENTS
+from batchup.edge.files import replacing
 from batchup.edge.lock import NAME as LOCK
 from batchup.edge.rejects import NAME as REJECTS
 from batchup.edge.runlog import NAME as LOG
@@ -67,17 +68,8 @@ def writing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
             yield stream
         return
     real = _real(path)
-    unfinished = real.with_name(f"{real.name}.{os.getpid()}.tmp")
-    try:
-        with unfinished.open("wb") as file:
-            yield file
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        unfinished.replace(real)
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
+    with replacing(real, real.with_name(f"{real.name}.{os.getpid()}.tmp"), durable=durable) as file:
+        yield file
 
 
 def _real(path: Path) -> Path:

@@ -15,8 +15,8 @@ from dataclasses import replace
 from typing import TextIO
 
 import pytest
+from edge.snapshots import STANDING
 
-from batchup.core.snapshot import Snapshot
 from batchup.edge.progress import (
     BarPrinter,
     LinePrinter,
@@ -26,27 +26,6 @@ from batchup.edge.progress import (
     make_printer,
 )
 from batchup.edge.words import describe
-
-SNAPSHOT = Snapshot(
-    elapsed_s=60.0,
-    total=24,
-    saved=10,
-    failed=1,
-    held=0,
-    in_doubt=0,
-    rejected=1,
-    skipped=2,
-    duplicates=0,
-    in_flight=7,
-    saving=2,
-    per_minute=10.52,
-    eta_s=75.4,
-    requests_last_minute=58,
-    rate_limit=60,
-    spend_usd=0.1,
-    job_spend_usd=0.3,
-    note=None,
-)
 
 
 class Clock:
@@ -85,11 +64,11 @@ def test_a_stream_that_is_no_terminal_gets_few_lines() -> None:
     printer = make_printer(quiet=False, stream=stream, clock=clock)
     for now in range(100, 241):
         clock.now = float(now)
-        printer.show(SNAPSHOT)
+        printer.show(STANDING)
     assert stream.getvalue().count("\n") == 3
     printer.say("careful")
-    printer.close(SNAPSHOT)
-    assert stream.getvalue().splitlines()[3:] == ["careful", describe(SNAPSHOT)]
+    printer.close(STANDING)
+    assert stream.getvalue().splitlines()[3:] == ["careful", describe(STANDING)]
     assert "\r" not in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
 
@@ -99,7 +78,7 @@ def test_without_progress_only_what_matters_is_printed() -> None:
     stream, clock = io.StringIO(), Clock()
     printer = make_printer(quiet=False, progress=False, stream=stream, clock=clock)
     clock.now = 1e9
-    printer.show(SNAPSHOT)
+    printer.show(STANDING)
     printer.say("careful")
     printer.close()
     assert stream.getvalue() == "careful\n"
@@ -109,9 +88,9 @@ def test_quiet_is_quiet() -> None:
     """A quiet run prints nothing at all."""
     stream = io.StringIO()
     printer = make_printer(quiet=True, stream=stream)
-    printer.show(SNAPSHOT)
+    printer.show(STANDING)
     printer.say("careful")
-    printer.close(SNAPSHOT)
+    printer.close(STANDING)
     assert isinstance(printer, SilentPrinter)
     assert stream.getvalue() == ""
 
@@ -124,16 +103,16 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     with terminal() as (stream, screen):
         printer = make_printer(quiet=False, stream=stream)
         assert isinstance(printer, BarPrinter)
-        printer.show(replace(SNAPSHOT, failed=0))
+        printer.show(replace(STANDING, failed=0))
         assert "\x1b[31m" not in seen(screen)
-        printer.show(SNAPSHOT)
+        printer.show(STANDING)
         text = seen(screen)
         assert "12/24, 7 in flight, \x1b[31m1 failed\x1b[0m, 10.5/min, ETA 1:15" in text
         assert "█" in text
         assert "\x1b[32m" in text
         printer.say("careful")
         assert "\rcareful\r\n" in seen(screen)
-        printer.close(replace(SNAPSHOT, saved=22))
+        printer.close(replace(STANDING, saved=22))
         assert seen(screen).rstrip("\r").endswith("\r\n")
 
 
@@ -143,7 +122,7 @@ def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     with terminal() as (stream, screen):
         printer = make_printer(quiet=False, stream=stream)
-        printer.show(SNAPSHOT)
+        printer.show(STANDING)
         text = seen(screen)
         printer.close()
     assert "24" in text
@@ -157,7 +136,7 @@ def test_a_bar_fits_its_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, 
     monkeypatch.setenv("NO_COLOR", "1")
     with terminal(columns) as (stream, screen):
         printer = make_printer(quiet=False, stream=stream)
-        printer.show(replace(SNAPSHOT, note="no credit: " + "x" * 500, max_spend_usd=3.0))
+        printer.show(replace(STANDING, note="no credit: " + "x" * 500, max_spend_usd=3.0))
         text = seen(screen)
         printer.close()
     lines = [re.sub(r"\x1b\[\w+", "", part) for part in re.split(r"[\r\n]", text)]
@@ -170,10 +149,10 @@ def test_a_terminal_that_shrinks_is_followed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("TERM", "xterm")
     with terminal(200) as (stream, screen):
         printer = make_printer(quiet=False, stream=stream)
-        printer.show(SNAPSHOT)
+        printer.show(STANDING)
         assert "req/min" in seen(screen)
         fcntl.ioctl(stream.fileno(), termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
-        printer.show(SNAPSHOT)
+        printer.show(STANDING)
         assert "req/min" not in seen(screen)
         printer.close()
 
@@ -190,7 +169,7 @@ def test_a_total_that_is_unknown_or_wrong_does_not_stop_the_bar(total: int | Non
     """While the items are being counted the bar is drawn all the same."""
     with terminal() as (stream, screen):
         printer = BarPrinter(SafeStream(stream))
-        printer.show(replace(SNAPSHOT, total=total))
+        printer.show(replace(STANDING, total=total))
         assert f"12/{'?' if total is None else total}," in seen(screen)
         printer.close()
 
@@ -200,7 +179,7 @@ def test_the_bar_starts_no_thread() -> None:
     before = threading.active_count()
     with terminal() as (stream, _):
         printer = BarPrinter(SafeStream(stream))
-        printer.show(SNAPSHOT)
+        printer.show(STANDING)
         assert threading.active_count() == before
         printer.close()
 
@@ -235,9 +214,9 @@ def test_a_broken_stream_ends_nothing(
     stream = SafeStream(Broken(writes, error))
     printer: Printer = kind(stream)
     for _ in range(3):
-        printer.show(SNAPSHOT)
+        printer.show(STANDING)
         printer.say("careful")
-    printer.close(SNAPSHOT)
+    printer.close(STANDING)
     with pytest.raises(OSError, match="closed"):
         stream.fileno()
 
@@ -248,7 +227,7 @@ def test_a_closed_stream_is_no_terminal() -> None:
     stream.close()
     printer = make_printer(quiet=False, stream=stream)
     printer.say("careful")
-    printer.close(SNAPSHOT)
+    printer.close(STANDING)
     with pytest.raises(OSError, match="closed"):
         SafeStream(stream).fileno()
 
@@ -298,12 +277,12 @@ def test_a_stream_without_the_letters_gets_question_marks() -> None:
 
 def test_a_limit_is_the_bars_end() -> None:
     """What a run may do under a limit is what it counts to, and all there is stands beside it."""
-    assert describe(replace(SNAPSHOT, goal=20)).startswith("12/20 of 24, ")
-    assert describe(replace(SNAPSHOT, goal=24)).startswith("12/24, ")
-    assert describe(replace(SNAPSHOT, total=None)).startswith("12/?, ")
+    assert describe(replace(STANDING, goal=20)).startswith("12/20 of 24, ")
+    assert describe(replace(STANDING, goal=24)).startswith("12/24, ")
+    assert describe(replace(STANDING, total=None)).startswith("12/?, ")
     with terminal() as (stream, screen):
         printer = BarPrinter(SafeStream(stream))
-        printer.show(replace(SNAPSHOT, goal=12))
+        printer.show(replace(STANDING, goal=12))
         printer.close()
         assert "12/12 of 24" in seen(screen)
         assert "█  " not in seen(screen).split("12/12")[0]

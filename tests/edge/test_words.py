@@ -3,31 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from edge.snapshots import STANDING
 
 from batchup.core.snapshot import Snapshot
 from batchup.edge.words import describe, duration, fitting
 
-SNAPSHOT = Snapshot(
-    elapsed_s=60.0,
-    total=24,
-    saved=10,
-    failed=1,
-    held=0,
-    in_doubt=0,
-    rejected=1,
-    skipped=2,
-    duplicates=0,
-    in_flight=7,
-    saving=2,
-    per_minute=10.52,
-    eta_s=75.4,
-    requests_last_minute=58,
-    rate_limit=60,
-    spend_usd=0.1,
-    job_spend_usd=0.3,
-    note=None,
-    next_poll_s=1.3,
-)
+SNAPSHOT = replace(STANDING, next_poll_s=1.3)
 LONG = replace(SNAPSHOT, total=1000, saved=409, in_flight=10, failed=2, eta_s=3130.0, spend_usd=4.12)
 
 
