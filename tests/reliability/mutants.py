@@ -365,7 +365,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     _of("P8")(
         "a replaced file is not synced",
         "edge/files.py",
-        "                if durable:\n                    os.fsync(file.fileno())\n",
+        "            if durable:\n                os.fsync(file.fileno())\n",
         "",
         _GUARDS + "test_files_are_synced_before_they_are_relied_on",
     ),
