@@ -17,6 +17,7 @@ SOMETIMES = {  # the exit codes that a share of 0.4 may end in, where it is not 
     "short_output": {0, 4},
     "truncated_output": {0, 4},
     "failed_prediction": {0, 3},
+    "poll_404": {0, 3},  # four in a row, and it is gone
 }
 ALWAYS = {  # at share 1: exit code and where the six items end, and how fast the clock may run
     "create_lost": (0, "saved", 200),
