@@ -1,5 +1,6 @@
 """`batchup resolve`: what is in doubt is listed, and each decision of a person does what it says."""
 
+import contextlib
 import json
 import os
 import pty
@@ -305,8 +306,11 @@ def test_words_are_understood_as_letters_are(tmp_path: Path) -> None:
 
 
 def interrupt(process: "subprocess.Popen[bytes]", _terminal: int) -> None:
-    """Do as Ctrl-C does."""
-    process.send_signal(signal.SIGINT)
+    """Do as Ctrl-C does, again where it came in the instant between the question and the reading."""
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(3)
 
 
 def end_input(_process: "subprocess.Popen[bytes]", terminal: int) -> None:
