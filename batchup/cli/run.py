@@ -214,6 +214,7 @@ def _catch_signals() -> Callable[[], None]:
 
     def interrupt(number: int, _frame: object) -> NoReturn:
         came.append(number)
+        sys.unraisablehook = lambda _told: None  # the command ends; what is half made is no news
         raise Interrupted(number)
 
     def heed() -> None:
