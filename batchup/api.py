@@ -21,14 +21,14 @@ import anyio.to_thread
 
 from batchup.core.items import Outcome
 from batchup.core.summary import Summary
-from batchup.edge.feeder import first_of_each_id
+from batchup.edge.feeding.feeder import first_of_each_id
 from batchup.edge.handles import check_handles
 from batchup.edge.live.access import address_of
 from batchup.edge.lock import RunLock, make_output_folder
 from batchup.edge.manifest import Reject, read_manifest
 from batchup.edge.mounts import refuse_network
+from batchup.edge.page.report import NAME, Report
 from batchup.edge.progress import Printer
-from batchup.edge.report import NAME, Report
 from batchup.edge.secret import read_key
 from batchup.edge.session import RunOptions, Session
 from batchup.edge.signals import watch_signals

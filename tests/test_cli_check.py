@@ -13,7 +13,7 @@ from edge.servers import answer, serving
 from batchup.core.calendar import Calendar
 from batchup.core.messages import KeepSightings
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.forecast import _checkpoint
+from batchup.edge.planning.forecast import _checkpoint
 from batchup.job import Job
 
 ITEMS = [f"p{k:03}.png" for k in range(6)]

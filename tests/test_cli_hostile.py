@@ -146,7 +146,7 @@ def test_ids_that_are_paths_devices_or_case_twins_stay_inside(tmp_path: Path) ->
 REWRITE = """
 import sys, threading, time
 from pathlib import Path
-from batchup.edge import feeder
+from batchup.edge.feeding import feeder
 manifest, text, way, begun = Path(sys.argv[1]), Path(sys.argv[2]).read_text(), sys.argv[3], Path(sys.argv[4])
 feeder.CHUNK_ROWS = 1  # so that there is a middle
 

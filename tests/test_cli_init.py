@@ -12,8 +12,8 @@ from edge.servers import free_port
 
 from batchup.cli import main
 from batchup.core.schema_words import Parameter, parameters_of
-from batchup.edge.account import bundled, simulated
-from batchup.edge.job_text import job_text, shown_path, toml_key, toml_value
+from batchup.edge.models.account import bundled, simulated
+from batchup.edge.models.job_text import job_text, shown_path, toml_key, toml_value
 from batchup.job import Job
 
 ENVIRON = {"EACHLABS_API_KEY": "a-secret-key"}

@@ -14,7 +14,7 @@ from edge.servers import answer, free_port, serving
 
 from batchup.cli import main
 from batchup.core.account import ModelCard
-from batchup.edge import account, catalogue
+from batchup.edge.models import account, catalogue
 from batchup.job import Service
 from batchup.simulator import Simulator, SimulatorSettings
 

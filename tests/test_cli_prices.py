@@ -9,7 +9,7 @@ import pytest
 from batchup.cli.prices import money_fields, money_lines, warnings
 from batchup.core.account import ModelCard
 from batchup.core.money import Seen
-from batchup.edge.forecast import Outlook
+from batchup.edge.planning.forecast import Outlook
 from batchup.job import Job
 
 CARD = ModelCard(slug="m", price_usd=0.4, low_usd=0.1, source="service")

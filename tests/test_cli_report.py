@@ -22,7 +22,7 @@ from batchup.cli.run import command as run_command
 from batchup.edge.live.standing import _Follower
 from batchup.edge.live.view import View
 from batchup.edge.lock import ReportLock, RunLock
-from batchup.edge.status import Status
+from batchup.edge.telling.status import Status
 from batchup.errors import DiskProblem
 from batchup.job import Job
 

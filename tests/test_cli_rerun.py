@@ -12,11 +12,11 @@ from edge.bench import judged, results, rows, run, simulated, web
 from batchup.cli import main
 from batchup.core.calendar import Calendar
 from batchup.core.states import State
-from batchup.edge import rerun
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.described import next_of
-from batchup.edge.gather import gather, read_status, totals_of
 from batchup.edge.lock import RunLock
+from batchup.edge.mending import rerun
+from batchup.edge.page.described import next_of
+from batchup.edge.page.gather import gather, read_status, totals_of
 from batchup.job import Job
 
 HOLD = '[run]\non_in_doubt = "hold"'

@@ -131,7 +131,7 @@ def test_parquet_has_types(job: Path, tmp_path: Path) -> None:
 
 def test_parquet_without_its_library_is_78(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where pyarrow is not there, what to type is said."""
-    monkeypatch.delitem(sys.modules, "batchup.edge.parquet", raising=False)
+    monkeypatch.delitem(sys.modules, "batchup.edge.exports.parquet", raising=False)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     done = told(job, "--format", "parquet")
     assert (done.exit_code, "pip install 'batchup-runner[parquet]'" in done.stderr) == (78, True)

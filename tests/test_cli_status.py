@@ -24,7 +24,7 @@ from batchup.core.in_flight import Running
 from batchup.core.snapshot import Snapshot
 from batchup.core.summary import Summary
 from batchup.edge.lock import RunLock
-from batchup.edge.status import NAME, Status
+from batchup.edge.telling.status import NAME, Status
 
 NOW = Snapshot(
     elapsed_s=3600.0,

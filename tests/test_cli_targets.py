@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 from edge.nights import Night, failed, saved, write_night
 
 from batchup.cli import main
-from batchup.edge.archive import write_archive
-from batchup.edge.targets import is_stream, writing
+from batchup.edge.exports.targets import is_stream, writing
+from batchup.edge.page.archive import write_archive
 from batchup.job import Job
 
 

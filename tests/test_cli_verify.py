@@ -27,7 +27,7 @@ from edge.bench import (
     web,
 )
 
-from batchup.edge.schema import SEAL_FILE, row_checksum
+from batchup.edge.database.schema import SEAL_FILE, row_checksum
 
 
 def verify(job: Path, *words: str, **environ: str) -> Ended:

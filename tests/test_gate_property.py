@@ -21,7 +21,7 @@ from edge.flood import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchup.edge.ledger import Ledger
+from batchup.edge.gate.ledger import Ledger
 from batchup.edge.limits import MARGIN, Gate, Lease
 from batchup.settings.units import Rate
 

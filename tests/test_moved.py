@@ -11,7 +11,7 @@ from edge.bench import real, results, rows, run, web
 from edge.test_pool import bench
 from test_cli_disk import judged, service
 
-from batchup.edge.ledger import Ledger
+from batchup.edge.gate.ledger import Ledger
 from batchup.edge.moved import CLOCKS_DIFFER_S, NOTE_EVERY_S, hold_back_s, keep_last_request, this_host
 
 SLACK_S = NOTE_EVERY_S + CLOCKS_DIFFER_S

@@ -22,7 +22,7 @@ def asked_job(path: Path | None, slug: str) -> Job:
 
     ConfigProblem for a job file, an environment or a slug that cannot be used.
     """
-    from batchup.edge.catalogue import job_of  # noqa: PLC0415 -h stays quick
+    from batchup.edge.models.catalogue import job_of  # noqa: PLC0415 -h stays quick
 
     if path is not None:
         return replace(Job.load(path), model=slug)

@@ -15,8 +15,8 @@ from batchup.cli.ticker import Ticker
 from batchup.job import Job
 
 if TYPE_CHECKING:
-    from batchup.edge.audit import Report
-    from batchup.edge.owners import Unclaimed
+    from batchup.edge.mending.audit import Report
+    from batchup.edge.mending.owners import Unclaimed
 
 EPILOG = """\b
 What is found, and what to do:
@@ -58,8 +58,8 @@ def command(job: Path, *, as_json: bool, debug: bool) -> None:
 
 
 async def _audit(job: Job) -> "Report":
-    from batchup.edge.audit import TABLES, Audit  # noqa: PLC0415 -h stays quick
-    from batchup.edge.desk import at_rest, open_desk, scratch  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending.audit import TABLES, Audit  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending.desk import at_rest, open_desk, scratch  # noqa: PLC0415 -h stays quick
 
     rows, looks = Ticker("rows of the list read"), Ticker("predictions of others looked at")
     with at_rest(job, "audit") as checkpoint, scratch(checkpoint, TABLES) as db:

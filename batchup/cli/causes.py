@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from textwrap import wrap
 
 from batchup.core.causes import Cause
-from batchup.edge.printable import printable
+from batchup.edge.telling.printable import printable
 
 SHOWN = 8
 _COUNT_COLUMNS = 9

@@ -13,8 +13,8 @@ from batchup.errors import BatchupError, ConfigProblem, KeyRefused
 from batchup.job import Job
 
 if TYPE_CHECKING:
-    from batchup.edge.account import Told
-    from batchup.edge.forecast import Outlook
+    from batchup.edge.models.account import Told
+    from batchup.edge.planning.forecast import Outlook
 
 SHOWN = 20
 EPILOG = """`batchup fields check` explains what --json prints.
@@ -82,7 +82,7 @@ def _positive(night_s: float) -> float:
 
 
 def _look(job: Job, *, forecast: bool) -> "Outlook":
-    from batchup.edge.forecast import count, look_ahead  # noqa: PLC0415 -h stays quick
+    from batchup.edge.planning.forecast import count, look_ahead  # noqa: PLC0415 -h stays quick
 
     return look_ahead(job) if forecast else count(job)
 
@@ -97,7 +97,7 @@ def _ask(job: Job, outlook: "Outlook", key: str | None, *, offline: bool) -> "To
         return None
     import anyio  # noqa: PLC0415 -h stays quick
 
-    from batchup.edge import account  # noqa: PLC0415 -h stays quick
+    from batchup.edge.models import account  # noqa: PLC0415 -h stays quick
 
     wants_card = not account.is_fresh(job, outlook.card, time.time())
     try:

@@ -10,8 +10,8 @@ from batchup.core.advice import advise
 from batchup.core.books import Books
 from batchup.core.money import dollars
 from batchup.core.summary import Summary
-from batchup.edge.printable import printable
-from batchup.edge.words import duration
+from batchup.edge.telling.printable import printable
+from batchup.edge.telling.words import duration
 from batchup.job import Job
 
 REPORT: Final = "report.html"

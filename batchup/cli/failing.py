@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from batchup.core.redaction import plain_words
-from batchup.edge.printable import printable
+from batchup.edge.telling.printable import printable
 from batchup.errors import BatchupError, DiskProblem, InternalProblem
 
 

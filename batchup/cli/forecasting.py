@@ -7,7 +7,7 @@ import msgspec
 
 from batchup.cli.prices import money_fields
 from batchup.core.forecast import Forecast
-from batchup.edge.forecast import Outlook
+from batchup.edge.planning.forecast import Outlook
 from batchup.job import Job
 
 

@@ -17,7 +17,7 @@ from batchup.job import Job
 
 if TYPE_CHECKING:
     from batchup.core.account import ModelCard
-    from batchup.edge.guessing import Guess
+    from batchup.edge.models.guessing import Guess
 
 _PLACEHOLDER = "products.jsonl"
 
@@ -62,7 +62,7 @@ def command(
     there already is left alone, and the command ends with 73; for a model that is not known it ends with 2.
     """
     with problems_end_the_command(debug=debug):
-        from batchup.edge.targets import is_stream, refuse_precious  # noqa: PLC0415 -h stays quick
+        from batchup.edge.exports.targets import is_stream, refuse_precious  # noqa: PLC0415 -h stays quick
 
         path = output or Path(f"{_stem(source, model)}.toml")
         refuse_precious(path, read=[] if source is None else [Path(source)])
@@ -100,8 +100,8 @@ def _text(
     source: str | None, model: str, path: Path, *, is_offline: bool, is_forced: bool
 ) -> tuple[str, list[str]]:
     """Return the file's text, and what is to be said about it."""
-    from batchup.edge.guessing import Guess  # noqa: PLC0415 -h stays quick
-    from batchup.edge.job_text import job_text, shown_path  # noqa: PLC0415 -h stays quick
+    from batchup.edge.models.guessing import Guess  # noqa: PLC0415 -h stays quick
+    from batchup.edge.models.job_text import job_text, shown_path  # noqa: PLC0415 -h stays quick
 
     job = asked_job(None, model)
     card, parameters = _describe(job, key_of(job, is_offline=is_offline), is_forced=is_forced)
@@ -150,7 +150,7 @@ def _describe(
 ) -> "tuple[ModelCard | None, tuple[Parameter, ...]]":
     import anyio  # noqa: PLC0415 -h stays quick
 
-    from batchup.edge.catalogue import known_models, look_for_one, parameters  # noqa: PLC0415 -h stays quick
+    from batchup.edge.models.catalogue import known_models, look_for_one, parameters  # noqa: PLC0415 -h stays quick
     from batchup.settings.nearest import did_you_mean  # noqa: PLC0415 beside what it is for
 
     found = anyio.run(partial(look_for_one, job, key))
@@ -170,7 +170,7 @@ def _describe(
 def _look(source: str, job: Job, parameters: Sequence[Parameter]) -> "Guess":
     from dataclasses import replace  # noqa: PLC0415 beside what it is for
 
-    from batchup.edge.guessing import guess  # noqa: PLC0415 -h stays quick
+    from batchup.edge.models.guessing import guess  # noqa: PLC0415 -h stays quick
 
     here = replace(job, manifest=source, base=Path.cwd())
     return guess(here, image_of(tuple(parameters)), [one.name for one in parameters])
@@ -198,7 +198,7 @@ def _listed(found: "Guess") -> str:
 
 def _relative(source: str, path: Path) -> str:
     """Return where the source is from the job file's folder; a whole path stays one."""
-    from batchup.edge.targets import is_stream  # noqa: PLC0415 -h stays quick
+    from batchup.edge.exports.targets import is_stream  # noqa: PLC0415 -h stays quick
 
     folder = Path() if is_stream(path) else path.parent
     return source if Path(source).is_absolute() else os.path.relpath(source, folder)

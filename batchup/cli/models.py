@@ -23,7 +23,7 @@ from batchup.job import Job
 from batchup.settings.nearest import did_you_mean
 
 if TYPE_CHECKING:
-    from batchup.edge.catalogue import Found, Listing
+    from batchup.edge.models.catalogue import Found, Listing
 
 _ANY = "each-upscaler"  # a slug where none matters
 _LONGEST_DEFAULT = 44  # characters that are shown of it
@@ -74,7 +74,7 @@ def command(slug: str | None, *, job_file: Path | None, offline: bool, as_json: 
 def _list(job: Job, key: str | None, *, as_json: bool) -> str:
     import anyio  # noqa: PLC0415 -h stays quick
 
-    from batchup.edge.catalogue import look_for_all  # noqa: PLC0415 -h stays quick
+    from batchup.edge.models.catalogue import look_for_all  # noqa: PLC0415 -h stays quick
 
     found = anyio.run(partial(look_for_all, job, key))
     _say_problems(found)
@@ -87,7 +87,7 @@ def _list(job: Job, key: str | None, *, as_json: bool) -> str:
 def _show(job: Job, key: str | None, *, as_json: bool) -> str:
     import anyio  # noqa: PLC0415 -h stays quick
 
-    from batchup.edge.catalogue import known_models, look_for_one, parameters  # noqa: PLC0415 -h stays quick
+    from batchup.edge.models.catalogue import known_models, look_for_one, parameters  # noqa: PLC0415 -h stays quick
 
     found = anyio.run(partial(look_for_one, job, key))
     _say_problems(found)

@@ -55,7 +55,7 @@ def _aware(instant: datetime) -> datetime:
 def known_slugs(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """Return the models that begin so, of those that are known without asking: for the tab key."""
     from batchup.cli.asking import asked_job  # noqa: PLC0415 -h stays quick
-    from batchup.edge.catalogue import known_models  # noqa: PLC0415 -h stays quick
+    from batchup.edge.models.catalogue import known_models  # noqa: PLC0415 -h stays quick
 
     slugs = (row["slug"] for row in known_models(asked_job(None, "each-upscaler")).models)
     return [slug for slug in slugs if slug.startswith(begun)]

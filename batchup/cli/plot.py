@@ -8,7 +8,7 @@ import click
 from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG
 from batchup.edge.files import disk_problems
-from batchup.edge.runlog import NAME as LOG_NAME
+from batchup.edge.telling.runlog import NAME as LOG_NAME
 from batchup.errors import ConfigProblem, DataProblem
 from batchup.job import Job, Limits
 from batchup.report.pace import Pace
@@ -70,7 +70,7 @@ def command(
     address of a simulator on this machine. Drawing needs matplotlib: pip install 'batchup-runner[plots]'.
     """
     with problems_end_the_command(debug=debug):
-        from batchup.edge.targets import is_stream, writing  # noqa: PLC0415 -h stays quick
+        from batchup.edge.exports.targets import is_stream, writing  # noqa: PLC0415 -h stays quick
 
         _refuse(output, source)
         picture = _drawn(_pace(source, run_id, rate, concurrency))
@@ -82,14 +82,14 @@ def command(
 
 def _refuse(output: Path, source: str) -> None:
     """Raise UsageProblem where the picture would replace what it is drawn of, or what a job needs."""
-    from batchup.edge.targets import refuse_precious  # noqa: PLC0415 -h stays quick
+    from batchup.edge.exports.targets import refuse_precious  # noqa: PLC0415 -h stays quick
 
     is_job = Path(source).suffix == ".toml" and not source.startswith(("http://", "https://"))
     refuse_precious(output, Job.load(source) if is_job else None, read=[Path(source)])
 
 
 def _pace(source: str, run_id: str | None, rate: Rate | None, concurrency: int) -> Pace:
-    from batchup.edge.pace_source import pace_of_file, pace_of_simulator  # noqa: PLC0415 -h stays quick
+    from batchup.edge.telling.pace_source import pace_of_file, pace_of_simulator  # noqa: PLC0415 -h stays quick
 
     if source.startswith(("http://", "https://")):
         return pace_of_simulator(source, rate=rate, concurrency=concurrency)

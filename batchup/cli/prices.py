@@ -7,7 +7,7 @@ from typing import Any
 
 from batchup.core.account import ModelCard, cap_of, shortfall_usd
 from batchup.core.money import dollars
-from batchup.edge.forecast import Outlook
+from batchup.edge.planning.forecast import Outlook
 from batchup.job import Job
 
 _EXACT_USD = 1e-6

@@ -22,7 +22,7 @@ from batchup.errors import UsageProblem
 from batchup.job import Job
 
 if TYPE_CHECKING:
-    from batchup.edge.report import Watcher, Written
+    from batchup.edge.page.report import Watcher, Written
 
 EPILOG = """\b
 Examples:
@@ -79,7 +79,7 @@ def command(
         if serve is not None:
             serve_job(loaded, job, serve, is_anywhere=serve_anywhere)
             return
-        from batchup.edge.targets import is_stream  # noqa: PLC0415 -h stays quick
+        from batchup.edge.exports.targets import is_stream  # noqa: PLC0415 -h stays quick
 
         if output is not None:
             _refuse(output, loaded, is_zipped=as_zip)
@@ -92,7 +92,7 @@ def command(
 
 def _refuse(output: Path, job: Job, *, is_zipped: bool) -> None:
     """Raise UsageProblem where the report cannot lie at `output`, nor an archive beside it."""
-    from batchup.edge.targets import is_stream, refuse_precious  # noqa: PLC0415 -h stays quick
+    from batchup.edge.exports.targets import is_stream, refuse_precious  # noqa: PLC0415 -h stays quick
 
     refuse_precious(output, job)
     if not is_zipped:
@@ -120,7 +120,7 @@ def write(
 
     After `patience_s` seconds the thumbnails that are not there yet are left for the next time.
     """
-    from batchup.edge.report import NAME, Report, Watcher  # noqa: PLC0415 -h stays quick
+    from batchup.edge.page.report import NAME, Report, Watcher  # noqa: PLC0415 -h stays quick
 
     return Report(
         job=job,
@@ -136,7 +136,7 @@ def write(
 
 def _talking() -> "Watcher":
     """Return what shows on standard error how far a report is."""
-    from batchup.edge.report import Watcher  # noqa: PLC0415 -h stays quick
+    from batchup.edge.page.report import Watcher  # noqa: PLC0415 -h stays quick
 
     class Talking(Watcher):
         def begin(self, total: int) -> None:

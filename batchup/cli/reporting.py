@@ -11,10 +11,10 @@ import click
 from batchup.cli.report import write
 from batchup.core.items import Outcome
 from batchup.core.redaction import plain_words
-from batchup.edge.ahead import Ahead
-from batchup.edge.gather import read_status
 from batchup.edge.lock import is_held
-from batchup.edge.status import Status
+from batchup.edge.page.ahead import Ahead
+from batchup.edge.page.gather import read_status
+from batchup.edge.telling.status import Status
 from batchup.errors import BatchupError, Locked
 from batchup.job import Job
 

@@ -61,9 +61,9 @@ def command(
 def _rerun(
     job: Job, ids: Sequence[str], causes: Sequence[str], typed: Path, *, is_dry: bool, as_json: bool
 ) -> None:
-    from batchup.edge import rerun  # noqa: PLC0415 -h stays quick
-    from batchup.edge.account import known_card, likely_usd  # noqa: PLC0415 -h stays quick
-    from batchup.edge.desk import at_rest  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending import rerun  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending.desk import at_rest  # noqa: PLC0415 -h stays quick
+    from batchup.edge.models.account import known_card, likely_usd  # noqa: PLC0415 -h stays quick
 
     with at_rest(job, "rerun") as checkpoint:
         named = rerun.named_items(checkpoint, ids, str(typed)) if ids else None
@@ -84,7 +84,7 @@ def _make_ready(job: Job, checkpoint: "Checkpoint", ids: Sequence[str]) -> None:
     """Make them ready, and bring results and status along, whatever ends it."""
     import anyio  # noqa: PLC0415 -h stays quick
 
-    from batchup.edge import renewal, rerun  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending import renewal, rerun  # noqa: PLC0415 -h stays quick
 
     before = renewal.counts_of(checkpoint)
     ticker = Ticker("items made ready", len(ids))

@@ -89,8 +89,8 @@ def _resolve(
     job: Job, ids: Sequence[str], word: str | None, prediction_id: str, *, force: bool, as_json: bool
 ) -> bool:
     """Show or decide, and tell whether something is left to be decided."""
-    from batchup.edge import resolving  # noqa: PLC0415 -h stays quick
-    from batchup.edge.desk import at_rest  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending import resolving  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending.desk import at_rest  # noqa: PLC0415 -h stays quick
 
     with at_rest(job, "resolve") as checkpoint:
         chosen = resolving.pick(job, checkpoint, ids, word) if ids else resolving.doubts(checkpoint)
@@ -121,7 +121,7 @@ def _carry_out(
     """Do to each item what was decided, up to the first it cannot be done to; results and status follow."""
     import anyio  # noqa: PLC0415 -h stays quick
 
-    from batchup.edge import renewal  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending import renewal  # noqa: PLC0415 -h stays quick
 
     before = renewal.counts_of(checkpoint)
     done: list[dict[str, str]] = []
@@ -143,7 +143,7 @@ def _decide(
 
     import anyio  # noqa: PLC0415 -h stays quick
 
-    from batchup.edge import resolving  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending import resolving  # noqa: PLC0415 -h stays quick
 
     done = {"id": left.item.id, "as": word}
     match word:
@@ -217,7 +217,7 @@ def _understand(answer: str) -> tuple[str, str]:
 
 def _decide_if_as_shown(job: Job, left: "ItemRestored", word: str, prediction_id: str) -> None:
     """Take the folder anew for one decision; DataProblem where the item is not as it was shown any more."""
-    from batchup.edge.desk import at_rest  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending.desk import at_rest  # noqa: PLC0415 -h stays quick
 
     id_ = left.item.id
     with at_rest(job, "resolve") as checkpoint:
@@ -232,7 +232,7 @@ def _is_terminal() -> bool:
 
 
 def _show(job: Job, chosen: "Sequence[ItemRestored]") -> None:
-    from batchup.edge.resolving import picture  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending.resolving import picture  # noqa: PLC0415 -h stays quick
 
     if not chosen:
         click.echo(f"{job.name}: nothing is in doubt or held")

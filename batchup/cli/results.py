@@ -15,7 +15,7 @@ from batchup.errors import BatchupError, ConfigProblem, OutputProblem, UsageProb
 from batchup.job import Job
 
 if TYPE_CHECKING:
-    from batchup.edge.exporting import Results
+    from batchup.edge.exports.exporting import Results
 
 STATES = ("saved", "failed", "held", "in_doubt", "outstanding")
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
@@ -108,7 +108,7 @@ def command(
 
 def _refuse(output: Path, typed: Path, job: Job) -> None:
     """Raise UsageProblem where writing there would replace what the job needs, with either manifest."""
-    from batchup.edge.targets import refuse_precious  # noqa: PLC0415 -h stays quick
+    from batchup.edge.exports.targets import refuse_precious  # noqa: PLC0415 -h stays quick
 
     refuse_precious(output, job)
     refuse_precious(output, Job.load(typed))
@@ -127,7 +127,7 @@ def _format(form: str | None, output: Path | None, *, as_manifest: bool) -> str:
 
 
 def _results(job: Job, form: str, output: Path | None, states: Collection[str], *, as_manifest: bool) -> bool:
-    from batchup.edge.exporting import open_results  # noqa: PLC0415 -h stays quick
+    from batchup.edge.exports.exporting import open_results  # noqa: PLC0415 -h stays quick
 
     if _is_first_run(job):
         click.echo(
@@ -158,7 +158,7 @@ def _catch_up(job: Job) -> None:
     Where they cannot be brought up to date they are shown as they are, as their folder may be read-only.
     """
     from batchup.edge.lock import is_held  # noqa: PLC0415 -h stays quick
-    from batchup.edge.recovery import catch_up  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending.recovery import catch_up  # noqa: PLC0415 -h stays quick
 
     continues, why = f"`batchup run {job.path or job.name}` continues", ""
     try:
@@ -180,7 +180,7 @@ def _catch_up(job: Job) -> None:
 
 def _was_cut_off(job: Job) -> bool:
     """Tell whether a run of this job that nobody can see said that it was going on."""
-    from batchup.edge.status import NAME  # noqa: PLC0415 -h stays quick
+    from batchup.edge.telling.status import NAME  # noqa: PLC0415 -h stays quick
 
     with suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode((job.output.dir / NAME).read_bytes(), type=_Standing).is_running
@@ -195,12 +195,12 @@ class _Standing(msgspec.Struct):
 
 def _writer(job: Job, results: "Results", form: str, states: Collection[str]) -> "Callable[[BinaryIO], None]":
     """Return what writes the results in a format."""
-    from batchup.edge.exporting import csv_lines  # noqa: PLC0415 -h stays quick
+    from batchup.edge.exports.exporting import csv_lines  # noqa: PLC0415 -h stays quick
 
     match form:
         case "parquet":
             try:
-                from batchup.edge.parquet import write_parquet  # noqa: PLC0415 an extra, and slow to import
+                from batchup.edge.exports.parquet import write_parquet  # noqa: PLC0415 an extra, and slow to import
             except ImportError as missing:
                 words = "Parquet needs pyarrow."
                 remedy = f"pip install 'batchup-runner[parquet]' ({missing})"
@@ -219,7 +219,7 @@ def _write_lines(file: BinaryIO, lines: Iterator[bytes]) -> None:
 
 
 def _write_manifest(file: BinaryIO, job: Job, results: "Results", states: Collection[str]) -> None:
-    from batchup.edge.failed_rows import FailedRows  # noqa: PLC0415 -h stays quick
+    from batchup.edge.exports.failed_rows import FailedRows  # noqa: PLC0415 -h stays quick
 
     rows = FailedRows(job, results, states)
     _write_lines(file, rows.lines())
@@ -242,7 +242,7 @@ def _opened(path: Path | None) -> "Iterator[BinaryIO]":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    from batchup.edge.targets import writing  # noqa: PLC0415 -h stays quick
+    from batchup.edge.exports.targets import writing  # noqa: PLC0415 -h stays quick
 
     try:
         with writing(path, durable=True) as file:
@@ -253,7 +253,7 @@ def _opened(path: Path | None) -> "Iterator[BinaryIO]":
 
 
 def _rejects(job: Job) -> Path:
-    from batchup.edge.rejects import NAME  # noqa: PLC0415 -h stays quick
+    from batchup.edge.exports.rejects import NAME  # noqa: PLC0415 -h stays quick
 
     return job.output.dir / NAME
 

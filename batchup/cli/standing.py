@@ -11,9 +11,9 @@ from batchup.cli.closing import HEAD_COUNT, closing_words
 from batchup.core.in_flight import Running
 from batchup.core.money import dollars
 from batchup.core.snapshot import Snapshot
-from batchup.edge.printable import printable
-from batchup.edge.status import Status
-from batchup.edge.words import done_count, duration, goal_of, of_all, requests_of
+from batchup.edge.telling.printable import printable
+from batchup.edge.telling.status import Status
+from batchup.edge.telling.words import done_count, duration, goal_of, of_all, requests_of
 from batchup.job import Job
 
 SHOWN: Final = 10  # predictions in flight

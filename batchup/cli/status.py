@@ -13,9 +13,9 @@ from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG, JOB_FILE
 from batchup.cli.screen import Screen
 from batchup.cli.standing import Standing, line_of, lines_of
-from batchup.edge.status import NAME, Status
-from batchup.edge.terminal import columns
-from batchup.edge.words import describe
+from batchup.edge.telling.status import NAME, Status
+from batchup.edge.telling.terminal import columns
+from batchup.edge.telling.words import describe
 from batchup.errors import DataProblem
 from batchup.job import Job
 

@@ -15,8 +15,8 @@ from batchup.job import Job
 
 if TYPE_CHECKING:
     from batchup.edge.checkpoint import Checkpoint
-    from batchup.edge.repair import Repair
-    from batchup.edge.verify import Flaw
+    from batchup.edge.mending.repair import Repair
+    from batchup.edge.mending.verify import Flaw
 
 SHOWN = 20  # of files that no item claims
 
@@ -50,8 +50,8 @@ def command(job: Path, *, fix: bool, even_all: bool, as_json: bool, debug: bool)
 
 
 def _verify(job: Job, *, fix: bool, even_all: bool, as_json: bool) -> bool:
-    from batchup.edge import verify  # noqa: PLC0415 -h stays quick
-    from batchup.edge.desk import at_rest  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending import verify  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending.desk import at_rest  # noqa: PLC0415 -h stays quick
 
     folder = job.output.dir
     with at_rest(job, "verify") as checkpoint:
@@ -80,8 +80,8 @@ def _verify(job: Job, *, fix: bool, even_all: bool, as_json: bool) -> bool:
 def _fix(job: Job, checkpoint: "Checkpoint", flaws: "Sequence[Flaw]", *, as_json: bool) -> "list[Repair]":
     import anyio  # noqa: PLC0415 -h stays quick
 
-    from batchup.edge import renewal  # noqa: PLC0415 -h stays quick
-    from batchup.edge.repair import recover, repair  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending import renewal  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending.repair import recover, repair  # noqa: PLC0415 -h stays quick
 
     before = renewal.counts_of(checkpoint)
     done: list[Repair] = []

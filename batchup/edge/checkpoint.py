@@ -20,9 +20,9 @@ from batchup.core.messages import ItemRestored, Keep, KeepSightings, KeepUpload
 from batchup.core.redaction import plain_value, plain_words
 from batchup.core.resume import Remembered
 from batchup.core.states import MAY_BE_RUNNING, UNSETTLED, Fate, State
-from batchup.edge import attempts, sealed
-from batchup.edge.database import PUT_BACK, open_database, problems
-from batchup.edge.schema import SEAL, SEALED_ATTEMPT, is_whole
+from batchup.edge.database import attempts, sealed
+from batchup.edge.database.opening import PUT_BACK, open_database, problems
+from batchup.edge.database.schema import SEAL, SEALED_ATTEMPT, is_whole
 from batchup.errors import DataProblem, InternalProblem
 
 _INSTANTS = ("sent_at", "created_at", "settled_at", "saved_at")

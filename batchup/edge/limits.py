@@ -13,7 +13,7 @@ from math import inf
 
 from aiolimiter import AsyncLimiter
 
-from batchup.edge.ledger import Ledger
+from batchup.edge.gate.ledger import Ledger
 from batchup.settings.units import Rate
 
 MARGIN = 1 + 1 / 120  # of the period: clocks differ, and windows may be closed at both ends

@@ -4,11 +4,11 @@ from contextlib import AsyncExitStack
 
 from batchup.edge.client import Client
 from batchup.edge.clock import Clock
-from batchup.edge.ledger import Ledger
+from batchup.edge.gate.ledger import Ledger
+from batchup.edge.gate.tuning import GateMaker, real_rate
 from batchup.edge.limits import hold_s
 from batchup.edge.outputs import Outputs
 from batchup.edge.service import leases_path, may_be_private
-from batchup.edge.tuning import GateMaker, real_rate
 from batchup.job import Job
 
 

@@ -15,9 +15,9 @@ import anyio
 
 from batchup.core.messages import Note
 from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.gate.tuning import GateMaker, real_rate
 from batchup.edge.limits import hold_s
 from batchup.edge.pool import Pool
-from batchup.edge.tuning import GateMaker, real_rate
 from batchup.errors import BatchupError
 from batchup.job import Job
 

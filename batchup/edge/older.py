@@ -14,11 +14,11 @@ import msgspec
 from batchup.core.decisions import CLAIMABLE, DOUBTFUL
 from batchup.core.values import SAFE_ID
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.feeder import first_of_each_id
+from batchup.edge.database.schema import NAME as CHECKPOINT
+from batchup.edge.feeding.feeder import first_of_each_id
+from batchup.edge.feeding.items import Draft
 from batchup.edge.files import disk_problems
-from batchup.edge.items import Draft
-from batchup.edge.runlog import NAME as LOG
-from batchup.edge.schema import NAME as CHECKPOINT
+from batchup.edge.telling.runlog import NAME as LOG
 from batchup.edge.traces import RESULTS
 from batchup.errors import DataProblem
 from batchup.job import Job

@@ -14,9 +14,9 @@ import anyio.to_thread
 from batchup.core.items import Failure, SavedFile
 from batchup.core.names import PART, output_path
 from batchup.core.verdicts import Kind, Verdict, verdict
-from batchup.edge.download import Downloader, DownloadProblem, Fetched, bare_url
 from batchup.edge.files import disk_problems, make_folder, sync_folder
-from batchup.edge.pictures import BadPicture, Picture, check_picture
+from batchup.edge.images.pictures import BadPicture, Picture, check_picture
+from batchup.edge.saving.download import Downloader, DownloadProblem, Fetched, bare_url
 
 __all__ = ["DownloadProblem", "Outputs"]
 

@@ -34,10 +34,10 @@ from batchup.core.messages import (
 from batchup.core.requests import Create, Done, Listed, Request, Wait
 from batchup.edge.ballast import is_full
 from batchup.edge.files import FULL_REMEDY
+from batchup.edge.gate.sharing import Sharing
 from batchup.edge.limits import Gate, Lease, Unlimited
-from batchup.edge.notes import Observer, not_recorded, of_exchange
 from batchup.edge.secret import reread
-from batchup.edge.sharing import Sharing
+from batchup.edge.telling.notes import Observer, not_recorded, of_exchange
 from batchup.edge.tools import Tools
 from batchup.edge.transfers import Transfers
 from batchup.errors import BatchupError, DiskProblem, InternalProblem

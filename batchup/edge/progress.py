@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Protocol, TextIO
 from tqdm import tqdm  # type: ignore[import-untyped] # tqdm brings no types
 
 from batchup.core.snapshot import Snapshot
-from batchup.edge.printable import printable
-from batchup.edge.terminal import RED, columns, has_colour, painted
-from batchup.edge.words import describe, done_count, fitting, goal_of
+from batchup.edge.telling.printable import printable
+from batchup.edge.telling.terminal import RED, columns, has_colour, painted
+from batchup.edge.telling.words import describe, done_count, fitting, goal_of
 
 __all__ = ["Printer", "SilentPrinter", "describe", "make_printer", "printable"]
 

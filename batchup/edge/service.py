@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from batchup.edge.guard import may_be_public
-from batchup.edge.ledger import ledger_path
+from batchup.edge.gate.ledger import ledger_path
+from batchup.edge.saving.guard import may_be_public
 from batchup.job import Job
 from batchup.simulator import Simulator, SimulatorSettings
 

@@ -20,39 +20,41 @@ from batchup.core.messages import Note, Notified, Stop
 from batchup.core.money import reckon
 from batchup.core.summary import Summary, closed, ended, summarise, whole
 from batchup.core.wire import Hook
-from batchup.edge import account, moved, results
+from batchup.edge import moved
 from batchup.edge.ballast import Ballast
 from batchup.edge.books import make_up, read_books
 from batchup.edge.causes import causes_of
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.claim import claim
 from batchup.edge.clock import Clock
-from batchup.edge.contents import NAME as CONTENTS
-from batchup.edge.contents import Contents
-from batchup.edge.feeder import Feeder
-from batchup.edge.items import ItemMaker
+from batchup.edge.database.schema import NAME as CHECKPOINT
+from batchup.edge.exports import results
+from batchup.edge.exports.rejects import Rejects
+from batchup.edge.feeding.feeder import Feeder
+from batchup.edge.feeding.items import ItemMaker
+from batchup.edge.gate.rotation import follow_key
+from batchup.edge.gate.sharing import Sharing, owner_of
+from batchup.edge.gate.slots import Slots
+from batchup.edge.gate.tuning import GateMaker, Tuner
+from batchup.edge.images.contents import NAME as CONTENTS
+from batchup.edge.images.contents import Contents
+from batchup.edge.images.put import Uploader
 from batchup.edge.live.running import Live, Serving, live_view
 from batchup.edge.making import make_client, make_gates, make_outputs
 from batchup.edge.manifest import count_rows
+from batchup.edge.models import account
 from batchup.edge.older import note_end, refuse_if_older
-from batchup.edge.pace_log import keep_pace_log
-from batchup.edge.policies import policy_of
+from batchup.edge.planning.policies import policy_of
 from batchup.edge.pool import Pool, Tools
 from batchup.edge.progress import Printer, SilentPrinter
-from batchup.edge.put import Uploader
-from batchup.edge.rejects import Rejects
-from batchup.edge.reporter import Reporter
-from batchup.edge.rotation import follow_key
-from batchup.edge.runlog import NAME as LOG_NAME
-from batchup.edge.runlog import RunLog
-from batchup.edge.schema import NAME as CHECKPOINT
 from batchup.edge.secret import exposed_key, read_key
 from batchup.edge.service import service_url
-from batchup.edge.sharing import Sharing, owner_of
-from batchup.edge.slots import Slots
 from batchup.edge.space import SpaceWatch
 from batchup.edge.stopper import Stopper
-from batchup.edge.tuning import GateMaker, Tuner
+from batchup.edge.telling.pace_log import keep_pace_log
+from batchup.edge.telling.reporter import Reporter
+from batchup.edge.telling.runlog import NAME as LOG_NAME
+from batchup.edge.telling.runlog import RunLog
 from batchup.edge.webhooks import Webhooks
 from batchup.errors import BatchupError
 from batchup.job import Job

@@ -13,10 +13,10 @@ import anyio.to_thread
 from batchup.core.space import Sizes, expected_sizes, floor_bytes, in_words, shortage
 from batchup.edge.ballast import BYTES
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.feeder import first_of_each_id
-from batchup.edge.items import Draft
+from batchup.edge.database.schema import SEALED_FILE, is_whole
+from batchup.edge.feeding.feeder import first_of_each_id
+from batchup.edge.feeding.items import Draft
 from batchup.edge.pool import Pool
-from batchup.edge.schema import SEALED_FILE, is_whole
 from batchup.errors import DiskProblem
 from batchup.job import Job
 

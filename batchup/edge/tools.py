@@ -8,9 +8,9 @@ from batchup.edge.ballast import Ballast
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.client import Client
 from batchup.edge.clock import Clock
+from batchup.edge.images.put import Uploader
 from batchup.edge.limits import Gate, Unlimited
 from batchup.edge.outputs import Outputs
-from batchup.edge.put import Uploader
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from batchup.edge.runlog import NAME as LOG
+from batchup.edge.telling.runlog import NAME as LOG
 from batchup.errors import DataProblem
 
 RESULTS: Final = "results.jsonl"

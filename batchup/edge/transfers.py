@@ -9,8 +9,8 @@ import anyio
 from batchup.core.items import Failure
 from batchup.core.messages import Download, Downloaded, DownloadFailed, Event, Note, Put, UploadFailed
 from batchup.core.redaction import plain_words
-from batchup.edge.notes import Observer
 from batchup.edge.outputs import DownloadProblem
+from batchup.edge.telling.notes import Observer
 from batchup.edge.tools import Tools
 from batchup.errors import BatchupError, InternalProblem
 

@@ -23,11 +23,11 @@ from batchup.core.wire import Call, Hook, Raw
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.client import Client
 from batchup.edge.clock import Clock
-from batchup.edge.ledger import Ledger
+from batchup.edge.gate.ledger import Ledger
+from batchup.edge.images.put import Uploader
 from batchup.edge.limits import Gate, burst_of, hold_s
 from batchup.edge.outputs import Outputs
 from batchup.edge.pool import Pool, Tools
-from batchup.edge.put import Uploader
 from batchup.settings.units import Rate
 
 ROUND_TRIP_S = 0.15

@@ -22,18 +22,19 @@ from batchup.core import lateness
 from batchup.core.items import Failure, Outcome, SavedFile
 from batchup.core.schema_words import models_in
 from batchup.core.summary import Summary
-from batchup.edge import pace_log, results
-from batchup.edge.audit import Report
-from batchup.edge.exporting import STATES
+from batchup.edge.exports import results
+from batchup.edge.exports.exporting import STATES
+from batchup.edge.exports.rejects import NAME as REJECTS
+from batchup.edge.exports.rejects import Rejects
 from batchup.edge.manifest import Reject
-from batchup.edge.rejects import NAME as REJECTS
-from batchup.edge.rejects import Rejects
-from batchup.edge.repair import Repair
-from batchup.edge.reporter import _SAID
-from batchup.edge.resolving import Doubt
-from batchup.edge.runlog import RunLog
-from batchup.edge.status import Status
-from batchup.edge.verify import Flaw
+from batchup.edge.mending.audit import Report
+from batchup.edge.mending.repair import Repair
+from batchup.edge.mending.resolving import Doubt
+from batchup.edge.mending.verify import Flaw
+from batchup.edge.telling import pace_log
+from batchup.edge.telling.reporter import _SAID
+from batchup.edge.telling.runlog import RunLog
+from batchup.edge.telling.status import Status
 from batchup.simulator import Address, Simulator, SimulatorSettings
 from batchup.simulator.models import Model
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from core.parts import untraced
 
-from batchup.edge.ledger import Ledger
+from batchup.edge.gate.ledger import Ledger
 from batchup.edge.limits import Gate, Lease, hold_s
 from batchup.settings.units import Rate
 

@@ -16,8 +16,8 @@ from batchup.core.items import Failure, Outcome, SavedFile
 from batchup.core.names import output_path
 from batchup.core.snapshot import Snapshot
 from batchup.core.summary import Summary
-from batchup.edge.report import Report, Watcher, Written
-from batchup.edge.status import Status
+from batchup.edge.page.report import Report, Watcher, Written
+from batchup.edge.telling.status import Status
 from batchup.job import Job
 
 BEGAN_AT = 1_900_000_000.0

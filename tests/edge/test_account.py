@@ -13,9 +13,9 @@ from edge.servers import Behaviour, answer, serving
 
 from batchup.core.account import ModelCard
 from batchup.core.requests import AskModel
-from batchup.edge import account
-from batchup.edge.account import bundled, cache_path, is_fresh, keep, known_card, read_kept, simulated
-from batchup.edge.ledger import Ledger, ledger_path
+from batchup.edge.gate.ledger import Ledger, ledger_path
+from batchup.edge.models import account
+from batchup.edge.models.account import bundled, cache_path, is_fresh, keep, known_card, read_kept, simulated
 from batchup.job import Job
 
 URL = "https://service.example/v1"

@@ -9,7 +9,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import pytest
 
-from batchup.edge.archive import BLOCK, Entry, safe_name, stream, write_archive
+from batchup.edge.page.archive import BLOCK, Entry, safe_name, stream, write_archive
 from batchup.errors import DiskProblem
 
 

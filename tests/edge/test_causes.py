@@ -17,9 +17,9 @@ from batchup.core.messages import Keep
 from batchup.core.states import State
 from batchup.edge.causes import causes_of
 from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.exports.rejects import Rejects
+from batchup.edge.exports.results import bring_up_to_date
 from batchup.edge.manifest import Reject
-from batchup.edge.rejects import Rejects
-from batchup.edge.results import bring_up_to_date
 
 pytestmark = pytest.mark.anyio
 PACKAGE = Path(__file__).parents[2] / "batchup"

@@ -15,8 +15,8 @@ from batchup.core.messages import ItemRestored, Keep, KeepSightings, KeepUpload
 from batchup.core.states import State
 from batchup.edge.books import costs_seen
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.results import bring_up_to_date, outcomes
-from batchup.edge.schema import APPLICATION_ID, VERSION
+from batchup.edge.database.schema import APPLICATION_ID, VERSION
+from batchup.edge.exports.results import bring_up_to_date, outcomes
 from batchup.errors import DataProblem, DiskProblem, InternalProblem
 
 S = State

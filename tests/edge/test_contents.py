@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batchup.edge.contents import Contents, mark_of
+from batchup.edge.images.contents import Contents, mark_of
 
 DIGEST = bytes(32)
 

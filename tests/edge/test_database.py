@@ -12,9 +12,9 @@ from batchup.core.items import Failure, Item, SavedFile
 from batchup.core.messages import Keep
 from batchup.core.states import Fate, State
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.results import outcomes
-from batchup.edge.schema import SEALED, SEALED_FILE
-from batchup.edge.verify import flaws
+from batchup.edge.database.schema import SEALED, SEALED_FILE
+from batchup.edge.exports.results import outcomes
+from batchup.edge.mending.verify import flaws
 from batchup.errors import DataProblem
 
 S = State

@@ -15,9 +15,9 @@ from batchup.core.requests import Inspect, Problem, Seen
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.desk import TRIES, at_rest, open_desk, scratch
 from batchup.edge.lock import RunLock
-from batchup.edge.resolving import abandon, found
+from batchup.edge.mending.desk import TRIES, at_rest, open_desk, scratch
+from batchup.edge.mending.resolving import abandon, found
 from batchup.errors import BatchupError, ConfigProblem, DataProblem, KeyRefused, Locked, Unavailable
 from batchup.job import Job
 

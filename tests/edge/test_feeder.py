@@ -19,10 +19,10 @@ from batchup.core.messages import Event, ItemCounted, ItemRead, Keep, ManifestEn
 from batchup.core.policy import Policy
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.contents import Contents
-from batchup.edge.feeder import CHUNK_ROWS, Feeder
-from batchup.edge.items import ItemMaker
-from batchup.edge.rejects import Rejects
+from batchup.edge.exports.rejects import Rejects
+from batchup.edge.feeding.feeder import CHUNK_ROWS, Feeder
+from batchup.edge.feeding.items import ItemMaker
+from batchup.edge.images.contents import Contents
 from batchup.errors import BatchupError, DataProblem
 from batchup.job import Job
 

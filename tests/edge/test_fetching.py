@@ -7,7 +7,7 @@ import pytest
 from edge.nights import Listening, Night, document_in, failed, picture, write_night, written
 from edge.servers import answer, serving
 
-from batchup.edge.inputs import Inputs
+from batchup.edge.page.inputs import Inputs
 from batchup.errors import DiskProblem
 from batchup.job import Job
 

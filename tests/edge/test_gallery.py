@@ -11,13 +11,13 @@ import pytest
 from edge.nights import failed, picture, saved, write_night
 
 from batchup.core.items import Outcome
-from batchup.edge.ahead import MOST_WAITING, Ahead
-from batchup.edge.gallery import INDEX, THREADS, Gallery, Made, shared_gallery
-from batchup.edge.helpers import Helpers
-from batchup.edge.inputs import Inputs
 from batchup.edge.live.album import Album
-from batchup.edge.places import data_address, is_picture
-from batchup.edge.thumbnails import Pair, make_pair
+from batchup.edge.page.ahead import MOST_WAITING, Ahead
+from batchup.edge.page.gallery import INDEX, THREADS, Gallery, Made, shared_gallery
+from batchup.edge.page.helpers import Helpers
+from batchup.edge.page.inputs import Inputs
+from batchup.edge.page.places import data_address, is_picture
+from batchup.edge.page.thumbnails import Pair, make_pair
 from batchup.errors import DiskProblem
 from batchup.job import Job
 

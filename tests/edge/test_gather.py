@@ -13,8 +13,8 @@ from edge.nights import BEGAN_AT, BROKEN, RUN, failed, log_of, status_of, summar
 
 from batchup.core.causes import Cause
 from batchup.core.items import Failure, Outcome, SavedFile
-from batchup.edge.described import describe, next_of, pace_of, settings_of
-from batchup.edge.gather import (
+from batchup.edge.page.described import describe, next_of, pace_of, settings_of
+from batchup.edge.page.gather import (
     MOST_ITEMS,
     MOST_TROUBLED,
     Gathered,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from edge.flood import TIMEOUT_S, HandLoop, unpaced, worst_window
 
-from batchup.edge.ledger import Ledger, ledger_path
+from batchup.edge.gate.ledger import Ledger, ledger_path
 from batchup.edge.limits import Gate, Unlimited, burst_of, hold_s
 from batchup.errors import DiskProblem
 from batchup.settings.units import Rate

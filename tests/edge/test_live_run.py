@@ -18,10 +18,10 @@ from batchup import Job, Summary
 from batchup.api import _run
 from batchup.edge.live.running import Live, Serving, live_view
 from batchup.edge.live.view import View
-from batchup.edge.runlog import NAME as LOG
-from batchup.edge.runlog import RunLog
 from batchup.edge.session import RunOptions
 from batchup.edge.stopper import Stopper
+from batchup.edge.telling.runlog import NAME as LOG
+from batchup.edge.telling.runlog import RunLog
 from batchup.errors import ConfigProblem
 
 pytestmark = pytest.mark.anyio

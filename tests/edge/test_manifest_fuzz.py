@@ -6,8 +6,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchup.edge.contents import Contents
-from batchup.edge.items import Draft, ItemMaker
+from batchup.edge.feeding.items import Draft, ItemMaker
+from batchup.edge.images.contents import Contents
 from batchup.edge.manifest import Reject, Row, count_rows, read_manifest
 from batchup.errors import DataProblem
 from batchup.job import Job

@@ -9,8 +9,8 @@ import pytest
 
 from batchup.core.fingerprint import fingerprint
 from batchup.core.items import Item, Json, LocalFile
-from batchup.edge.contents import Contents, Mark
-from batchup.edge.items import MAX_FILE_BYTES, Draft, ItemMaker
+from batchup.edge.feeding.items import MAX_FILE_BYTES, Draft, ItemMaker
+from batchup.edge.images.contents import Contents, Mark
 from batchup.edge.manifest import Reject, Row
 from batchup.errors import DiskProblem
 from batchup.job import Job

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from batchup.edge.seen import Conflict, Duplicate, Seen
+from batchup.edge.feeding.seen import Conflict, Duplicate, Seen
 from batchup.errors import DiskProblem
 
 A, B = "aa" * 32, "bb" * 32

@@ -14,8 +14,8 @@ from batchup.core.items import Failure, Item, SavedFile
 from batchup.core.messages import Keep
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.results import outcomes
-from batchup.edge.schema import APPLICATION_ID, VERSION
+from batchup.edge.database.schema import APPLICATION_ID, VERSION
+from batchup.edge.exports.results import outcomes
 from batchup.errors import DataProblem
 
 SCHEMA_1 = """
@@ -72,8 +72,8 @@ INSERT INTO facts VALUES ('model', 'each-upscaler');
 KILLED = """
 import os, signal, sqlite3, sys
 from pathlib import Path
-from batchup.edge import migrations
-from batchup.edge.schema import row_checksum
+from batchup.edge.database import migrations
+from batchup.edge.database.schema import row_checksum
 
 seen = 0
 

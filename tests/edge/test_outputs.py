@@ -30,9 +30,9 @@ from batchup.edge.files import (
     write_atomic,
     write_lines,
 )
-from batchup.edge.guard import is_public, may_be_public, public_socket
+from batchup.edge.images.pictures import BadPicture, check_picture
 from batchup.edge.outputs import DownloadProblem, Outputs
-from batchup.edge.pictures import BadPicture, check_picture
+from batchup.edge.saving.guard import is_public, may_be_public, public_socket
 from batchup.errors import DiskProblem
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from batchup.edge.pictures import BadPicture, check_picture
+from batchup.edge.images.pictures import BadPicture, check_picture
 
 
 def saved(kind: str, **more: Any) -> bytes:

@@ -26,13 +26,13 @@ from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.client import Client
 from batchup.edge.clock import Clock
-from batchup.edge.ledger import Ledger
+from batchup.edge.gate.ledger import Ledger
+from batchup.edge.gate.sharing import Sharing
+from batchup.edge.gate.slots import Slots
+from batchup.edge.images.put import Uploader
 from batchup.edge.limits import Gate, Unlimited, hold_s
 from batchup.edge.outputs import Outputs
 from batchup.edge.pool import Pool, Tools
-from batchup.edge.put import Uploader
-from batchup.edge.sharing import Sharing
-from batchup.edge.slots import Slots
 from batchup.edge.space import SpaceWatch, free_bytes
 from batchup.errors import DiskProblem, InternalProblem
 from batchup.job import Job, Limits

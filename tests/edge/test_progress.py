@@ -25,7 +25,7 @@ from batchup.edge.progress import (
     SilentPrinter,
     make_printer,
 )
-from batchup.edge.words import describe
+from batchup.edge.telling.words import describe
 
 
 class Clock:

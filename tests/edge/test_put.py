@@ -8,7 +8,7 @@ from edge.servers import answer, free_port, serving
 
 from batchup.core.items import LocalFile
 from batchup.core.messages import Put, Uploaded, UploadFailed
-from batchup.edge.put import Uploader
+from batchup.edge.images.put import Uploader
 
 pytestmark = pytest.mark.anyio
 BYTES = b"a photo"

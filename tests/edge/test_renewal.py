@@ -14,9 +14,9 @@ from batchup.core.items import Failure, Item
 from batchup.core.messages import Keep
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.gather import read_status
-from batchup.edge.renewal import counts_of, renew
-from batchup.edge.status import NAME
+from batchup.edge.mending.renewal import counts_of, renew
+from batchup.edge.page.gather import read_status
+from batchup.edge.telling.status import NAME
 
 pytestmark = pytest.mark.anyio
 WRONG = Books(accepted=3)

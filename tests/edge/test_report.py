@@ -30,7 +30,7 @@ from PIL import Image
 import batchup
 from batchup.core.items import Failure
 from batchup.edge.lock import ReportLock, RunLock
-from batchup.edge.report import INLINED, LARGE
+from batchup.edge.page.report import INLINED, LARGE
 from batchup.errors import DataProblem, DiskProblem, Locked, OutputProblem
 
 NASTY = ("a b#1.jpg", "ä?&.jpg", "x/y'\".jpg", "</script>.jpg", "100%.jpg")

@@ -11,9 +11,9 @@ import batchup
 from batchup import Job
 from batchup.core.messages import Note
 from batchup.core.snapshot import Snapshot
-from batchup.edge.reporter import SAID_OF_EACH, Reporter
-from batchup.edge.runlog import NAME, RunLog
-from batchup.edge.status import Status
+from batchup.edge.telling.reporter import SAID_OF_EACH, Reporter
+from batchup.edge.telling.runlog import NAME, RunLog
+from batchup.edge.telling.status import Status
 
 
 class Listener:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from edge.test_tuning import Tuned, tuned
 
-from batchup.edge.ledger import ledger_path
+from batchup.edge.gate.ledger import ledger_path
+from batchup.edge.gate.rotation import follow_key
 from batchup.edge.limits import Gate, Lease
-from batchup.edge.rotation import follow_key
 from batchup.edge.secret import read_key
 from batchup.errors import ConfigProblem, DiskProblem
 from batchup.job import Service

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchup.edge.redact import MASK, Redactor
-from batchup.edge.runlog import RunLog
+from batchup.edge.telling.redact import MASK, Redactor
+from batchup.edge.telling.runlog import RunLog
 
 KEY = "smk_live\"51H'x/é+=\\end"
 

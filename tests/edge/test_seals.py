@@ -12,7 +12,7 @@ from batchup.core.messages import Keep, KeepUpload
 from batchup.core.states import Fate, State
 from batchup.edge.books import read_books
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.schema import SEALED_ATTEMPT, SEALED_UPLOAD
+from batchup.edge.database.schema import SEALED_ATTEMPT, SEALED_UPLOAD
 from batchup.errors import DataProblem, InternalProblem
 
 S = State

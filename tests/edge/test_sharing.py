@@ -16,9 +16,9 @@ from batchup.core.messages import Answered, Event, ItemRead, LimitsChanged, Othe
 from batchup.core.policy import Policy
 from batchup.core.requests import Accepted, Create, Poll, Seen
 from batchup.edge.clock import Clock
-from batchup.edge.ledger import Ledger
-from batchup.edge.sharing import Sharing, owner_of
-from batchup.edge.slots import ALIVE_S, Others, Slots
+from batchup.edge.gate.ledger import Ledger
+from batchup.edge.gate.sharing import Sharing, owner_of
+from batchup.edge.gate.slots import ALIVE_S, Others, Slots
 from batchup.job import Limits
 from batchup.settings.units import Rate
 

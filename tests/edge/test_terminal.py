@@ -9,7 +9,7 @@ import termios
 
 import pytest
 
-from batchup.edge.terminal import columns, has_colour, painted
+from batchup.edge.telling.terminal import columns, has_colour, painted
 
 
 class Stream(io.StringIO):

@@ -10,7 +10,7 @@ import pytest
 from edge.nights import picture
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
-from batchup.edge.thumbnails import _LARGE, LARGE_PIXELS, LOOKED_AT, SIDE, Pair, make_pair
+from batchup.edge.page.thumbnails import _LARGE, LARGE_PIXELS, LOOKED_AT, SIDE, Pair, make_pair
 
 MOST = 1_000_000
 

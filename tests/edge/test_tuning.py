@@ -10,14 +10,14 @@ import pytest
 from edge.test_pool import Bench, bench
 
 from batchup.core.messages import Note
-from batchup.edge.ledger import Ledger
+from batchup.edge.gate.ledger import Ledger
+from batchup.edge.gate.sharing import Sharing, owner_of
+from batchup.edge.gate.slots import Slots
+from batchup.edge.gate.tuning import GateMaker, Tuner
 from batchup.edge.limits import Gate, Unlimited
 from batchup.edge.progress import SilentPrinter
-from batchup.edge.reporter import Reporter
-from batchup.edge.runlog import NAME, RunLog
-from batchup.edge.sharing import Sharing, owner_of
-from batchup.edge.slots import Slots
-from batchup.edge.tuning import GateMaker, Tuner
+from batchup.edge.telling.reporter import Reporter
+from batchup.edge.telling.runlog import NAME, RunLog
 from batchup.job import Job
 from batchup.settings.units import Rate
 

@@ -9,10 +9,10 @@ from batchup.core.fingerprint import fingerprint
 from batchup.core.items import Item, Json
 from batchup.core.messages import Keep
 from batchup.core.states import State
-from batchup.edge.audit import TABLES
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.desk import scratch
-from batchup.edge.uploaded import note_places, signed_items, that_show_place_of
+from batchup.edge.mending.audit import TABLES
+from batchup.edge.mending.desk import scratch
+from batchup.edge.mending.uploaded import note_places, signed_items, that_show_place_of
 
 MODEL = "each-upscaler"
 AT = "https://store.example/{}.jpg?X-Amz-Signature={}"

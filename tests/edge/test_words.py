@@ -6,7 +6,7 @@ import pytest
 from edge.snapshots import STANDING
 
 from batchup.core.snapshot import Snapshot
-from batchup.edge.words import describe, duration, fitting
+from batchup.edge.telling.words import describe, duration, fitting
 
 SNAPSHOT = replace(STANDING, next_poll_s=1.3)
 LONG = replace(SNAPSHOT, total=1000, saved=409, in_flight=10, failed=2, eta_s=3130.0, spend_usd=4.12)

@@ -93,7 +93,7 @@ def bombs() -> Iterator[tuple[str, bytes]]:
 
 def main() -> None:
     """Open each bomb of the folder that is named, and print what came of it and what it took."""
-    from batchup.edge.pictures import BadPicture, check_picture  # noqa: PLC0415 - bombs are made without it
+    from batchup.edge.images.pictures import BadPicture, check_picture  # noqa: PLC0415 - bombs are made without it
 
     whole = Path(tempfile.mkdtemp(dir=sys.argv[1]), "whole")
     Image.new("RGB", (2000, 2000)).save(whole, "PNG")

@@ -26,14 +26,15 @@ import anyio
 from batchup import api
 from batchup.cli import main
 from batchup.core.messages import Keep
-from batchup.edge import outputs, results
+from batchup.edge import outputs
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.client import Client
-from batchup.edge.download import Downloader
-from batchup.edge.ledger import Ledger
+from batchup.edge.exports import results
+from batchup.edge.gate.ledger import Ledger
+from batchup.edge.images.put import Uploader
 from batchup.edge.outputs import Outputs
-from batchup.edge.put import Uploader
-from batchup.edge.reporter import Reporter
+from batchup.edge.saving.download import Downloader
+from batchup.edge.telling.reporter import Reporter
 from batchup.job import Job
 
 _STATES, _WHEN = ("submitting", "in_flight", "succeeded", "saved"), ("before", "after")

@@ -105,7 +105,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     ),
     _of("P1")(
         "commits are not synced",
-        "edge/database.py",
+        "edge/database/opening.py",
         "PRAGMA synchronous = FULL",
         "PRAGMA synchronous = NORMAL",
         _KEPT + "test_commits_are_synced",
@@ -238,7 +238,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     ),
     _of("P5", LIMITER)(
         "the limiter alone",
-        "edge/ledger.py",
+        "edge/gate/ledger.py",
         "if self._leases.count(now) >= limit:",
         "if self._leases.count(now) >= limit + 999:",
         _LIMITS + "test_two_runs_share_one_ledger",
@@ -252,14 +252,14 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     ),
     _of("P5")(
         "leases die with the process",
-        "edge/ledger.py",
+        "edge/gate/ledger.py",
         "self._db = sqlite3.connect(path, ",
         'self._db = sqlite3.connect(":memory:", ',
         _LIMITS + "test_leases_outlive_the_process",
     ),
     _of("P5")(
         "a reboot frees all leases",
-        "edge/ledger.py",
+        "edge/gate/ledger.py",
         "for n in range(1, allowance + 1)",
         "for n in range(1, 1)",
         _LIMITS + "test_after_a_reboot_a_full_allowance_is_held",
@@ -336,14 +336,14 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     ),
     _of("P8", BOMBS)(
         "verify() in place of load()",
-        "edge/pictures.py",
+        "edge/images/pictures.py",
         "        frame.load()\n",
         "        frame.verify()\n",
         _OUTPUTS + "test_no_truncation_is_accepted",
     ),
     _of("P8")(
         "pixels are enough, the end is not looked for",
-        "edge/pictures.py",
+        "edge/images/pictures.py",
         "is_whole = has_end(extension, path)",
         "is_whole = True",
         "edge/test_picture_ends.py::test_a_jpeg_without_its_end_is_refused",
@@ -385,7 +385,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     ),
     _of("P10")(
         "the log is written as it comes",
-        "edge/runlog.py",
+        "edge/telling/runlog.py",
         "        return self._redactor(text)\n",
         "        return text\n",
         "edge/test_runlog.py::test_no_secret_is_written",
@@ -462,14 +462,14 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     ),
     _of(BOMBS)(
         "any number of pixels",
-        "edge/pictures.py",
+        "edge/images/pictures.py",
         "    if earlier + width * height > max_pixels:\n",
         "    if earlier + width * height < 0:\n",
         _OUTPUTS + "test_too_many_pixels_are_not_decoded",
     ),
     _of(BOMBS)(
         "any number of frames",
-        "edge/pictures.py",
+        "edge/images/pictures.py",
         "        if number >= _MOST_FRAMES:\n",
         "        if number < 0:\n",
         "edge/test_picture_ends.py::test_frames_without_number_are_refused",
@@ -504,7 +504,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     ),
     _of("P10")(
         "outputs may lie on this machine",
-        "edge/guard.py",
+        "edge/saving/guard.py",
         "        raise PrivateAddress\n",
         "        pass\n",
         _OUTPUTS + "test_private_addresses_are_refused",
@@ -532,7 +532,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     ),
     _of("P12")(
         "a garbled row is believed",
-        "edge/schema.py",
+        "edge/database/schema.py",
         "    return zlib.crc32(msgspec.msgpack.encode(values))\n",
         "    return 0\n",
         "edge/test_database.py::test_a_garbled_row_is_told_wherever_it_is_read",

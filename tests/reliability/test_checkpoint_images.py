@@ -21,9 +21,9 @@ from reliability.processes import Host, clean_environment, whole_pictures
 from reliability.test_failpoints import RUN, make_job
 
 from batchup.core.calendar import Calendar
-from batchup.edge import results
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.claim import claim
+from batchup.edge.exports import results
 from batchup.errors import BatchupError, DataProblem, DiskProblem
 from batchup.job import Job
 from batchup.simulator import SimulatorSettings

@@ -12,8 +12,8 @@ from reliability.whole import Plan
 from batchup.core.messages import ItemRestored, Keep
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.ledger import Ledger
-from batchup.edge.schema import SEAL
+from batchup.edge.database.schema import SEAL
+from batchup.edge.gate.ledger import Ledger
 
 FAMILY = "programs broken on purpose, killed by the same sweep"
 PASS = "each is convicted of what it does"

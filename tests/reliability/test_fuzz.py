@@ -19,8 +19,8 @@ from batchup.cli import main
 from batchup.core.names import EXTENSIONS, PART, output_path
 from batchup.core.requests import Create, ListPage, Poll, Presign, Problem
 from batchup.core.wire import Response, read
-from batchup.edge.contents import Contents
-from batchup.edge.items import Draft, ItemMaker
+from batchup.edge.feeding.items import Draft, ItemMaker
+from batchup.edge.images.contents import Contents
 from batchup.edge.manifest import Reject, Row, count_rows, read_manifest
 from batchup.edge.manifest.rows import MAX_ROW_BYTES
 from batchup.errors import DataProblem

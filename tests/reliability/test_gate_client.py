@@ -15,7 +15,7 @@ from simulator.bench import bench
 from batchup.core.verdicts import Kind
 from batchup.core.wire import Call, Response
 from batchup.edge.client import Client
-from batchup.edge.ledger import Ledger
+from batchup.edge.gate.ledger import Ledger
 from batchup.edge.limits import Gate, Lease, hold_s
 from batchup.settings.units import Rate
 

@@ -13,7 +13,7 @@ from reliability.conftest import Record
 
 import batchup
 from batchup.core.summary import Summary
-from batchup.edge.forecast import look_ahead
+from batchup.edge.planning.forecast import look_ahead
 from batchup.simulator import Simulator, SimulatorSettings
 
 FAMILY = "whole runs that are told of ends: webhooks, held polls, lists"

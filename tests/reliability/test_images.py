@@ -15,7 +15,7 @@ from PIL import Image
 from reliability import bombs
 from reliability.conftest import Column, Record
 
-from batchup.edge.pictures import BadPicture, check_picture
+from batchup.edge.images.pictures import BadPicture, check_picture
 
 FAMILY = "images: truncations, bit rot, bombs"
 PASS = "0 truncated accepted, memory bounded"

@@ -14,10 +14,10 @@ import msgspec
 
 from batchup.core.items import Outcome
 from batchup.edge.files import open_regular
-from batchup.edge.gallery import Gallery, Made, shared_gallery
-from batchup.edge.inputs import Inputs, image_name
 from batchup.edge.live.hub import MOST_ROWS
 from batchup.edge.manifest.media import MEDIA_PARAMETERS, content_type
+from batchup.edge.page.gallery import Gallery, Made, shared_gallery
+from batchup.edge.page.inputs import Inputs, image_name
 from batchup.errors import DiskProblem
 from batchup.job import Job
 from batchup.report.document import Row

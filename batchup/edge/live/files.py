@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from batchup.core.names import EXTENSIONS, FOLDER
-from batchup.edge.archive import Entry
+from batchup.edge.page.archive import Entry
 
 TYPES: Final = {
     ".avif": "image/avif",

@@ -13,9 +13,9 @@ from batchup.core.items import Outcome
 from batchup.edge.live.access import address_of
 from batchup.edge.live.server import LiveServer
 from batchup.edge.live.view import View
-from batchup.edge.runlog import RunLog
-from batchup.edge.status import Status
 from batchup.edge.stopper import Stopper
+from batchup.edge.telling.runlog import RunLog
+from batchup.edge.telling.status import Status
 from batchup.errors import BatchupError
 from batchup.job import Job
 

@@ -9,11 +9,11 @@ from typing import Final, TypeAlias
 import anyio
 import anyio.to_thread
 
-from batchup.edge.gather import read_status
 from batchup.edge.live.server import LiveServer
 from batchup.edge.live.view import View
-from batchup.edge.recovery import catch_up
-from batchup.edge.status import NAME, Status
+from batchup.edge.mending.recovery import catch_up
+from batchup.edge.page.gather import read_status
+from batchup.edge.telling.status import NAME, Status
 from batchup.errors import BatchupError, DataProblem
 from batchup.job import Job
 

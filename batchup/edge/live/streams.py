@@ -11,10 +11,10 @@ import anyio
 import anyio.to_thread
 from aiohttp import web
 
-from batchup.edge.archive import stream
 from batchup.edge.live.answers import HEADERS, words
 from batchup.edge.live.files import all_outputs, disposition
 from batchup.edge.live.hub import END, HEARTBEAT, RETRY, Hub, Listener
+from batchup.edge.page.archive import stream
 
 MOST_LISTENERS: Final = 200
 PAUSE_S: Final = 0.5  # between two events to one listener

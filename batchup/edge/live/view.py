@@ -12,11 +12,11 @@ import msgspec
 
 from batchup.core.items import Outcome
 from batchup.core.snapshot import Snapshot
-from batchup.edge.described import describe
-from batchup.edge.gather import Gathered, causes_in, gather, speed_of
 from batchup.edge.live.album import Album
 from batchup.edge.live.hub import MOST_ROWS, Hub
-from batchup.edge.status import Status
+from batchup.edge.page.described import describe
+from batchup.edge.page.gather import Gathered, causes_in, gather, speed_of
+from batchup.edge.telling.status import Status
 from batchup.job import Job
 from batchup.report.document import Document, Totals
 from batchup.report.page import render

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Self
 
+from batchup.edge.database.schema import NAME as CHECKPOINT
 from batchup.edge.manifest.media import is_image_name, is_unsendable_name
 from batchup.edge.manifest.rows import Reject, Row, is_utf8, read_id, shown
-from batchup.edge.schema import NAME as CHECKPOINT
 
 _GLOB_SIGNS = frozenset("*?[")
 

@@ -1,0 +1,1 @@
+"""What the checkpoint's file is made of: its tables, how it is opened, sealed, counted and changed."""

@@ -1,0 +1,1 @@
+"""What commands do to a job that does not run: audit, resolve, rerun, verify."""

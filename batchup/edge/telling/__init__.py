@@ -1,0 +1,1 @@
+"""How a run is told of: the log, `status.json`, words for a person."""
