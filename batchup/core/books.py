@@ -48,6 +48,7 @@ class Books:
     was given since, what they cost as it was told, and the creates that were perhaps accepted. On the other
     side what the checkpoint says of each. In doubt, held and written off are creates without an id, perhaps
     accepted. `open_usd`: what predictions of unknown cost are reckoned at, None while no price is known.
+    `shared` are no predictions: items saved with the output of one that is alike, and cost nothing.
     """
 
     accepted: int = 0
@@ -63,6 +64,7 @@ class Books:
     well_usd: float = 0.0
     badly_usd: float = 0.0
     open_usd: float | None = None
+    shared: int = 0
     is_balanced: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -104,6 +106,7 @@ def balance(
     held: int,
     written_off: int,
     price_usd: float | None,
+    shared: int = 0,
 ) -> Books:
     """Make up the books of `known` accepted creates that cost `billed_usd`.
 
@@ -130,4 +133,5 @@ def balance(
         well_usd=round(usd[End.WELL], 6),
         badly_usd=round(usd[End.BADLY] + usd[End.UNKNOWN] + usd[End.IN_FLIGHT], 6),
         open_usd=open_usd if open_count else 0.0,
+        shared=shared,
     )

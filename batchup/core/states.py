@@ -40,6 +40,7 @@ class Move(Enum):
     SUCCEED = "succeed"  # settled well
     FAIL = "fail"  # refused or settled badly, for good
     SAVE = "save"  # bytes checked, renamed, synced
+    SHARE = "share"  # it has the output of one that is alike, checked, renamed, synced
     RERUN = "rerun"  # wanted again
     ABANDON = "abandon"  # given up by a person, whatever becomes of its prediction
     LOSE = "lose"  # its file is gone from the disk, and from the service
@@ -63,6 +64,8 @@ TRANSITIONS: dict[tuple[State, Move], State] = {
     (S.READY, M.FAIL): S.FAILED,  # its upload is refused or never goes through
     (S.BACKING_OFF, M.SUBMIT): S.SUBMITTING,  # its backoff is over
     (S.BACKING_OFF, M.FAIL): S.FAILED,  # its upload has to be made again and is refused
+    (S.READY, M.SHARE): S.SAVED,
+    (S.BACKING_OFF, M.SHARE): S.SAVED,
     (S.SUBMITTING, M.ACCEPT): S.IN_FLIGHT,
     (S.SUBMITTING, M.PUT_BACK): S.READY,
     (S.SUBMITTING, M.DOUBT): S.IN_DOUBT,

@@ -5,9 +5,8 @@ seconds of the run's clock in the core; they are turned here.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,17 +15,20 @@ import msgspec
 from batchup.core.calendar import Calendar
 from batchup.core.decisions import Decided
 from batchup.core.items import Failure, Item, Json, SavedFile
-from batchup.core.messages import ItemRestored, Keep, KeepSightings, KeepUpload
-from batchup.core.redaction import plain_value, plain_words
+from batchup.core.messages import ItemRestored, Keep, KeepSightings, KeepUpload, Place
+from batchup.core.redaction import plain_value
 from batchup.core.resume import Remembered
-from batchup.core.states import MAY_BE_RUNNING, UNSETTLED, Fate, State
-from batchup.edge.database import attempts, sealed
-from batchup.edge.database.opening import PUT_BACK, open_database, problems
-from batchup.edge.database.schema import SEAL, SEALED_ATTEMPT, is_whole
-from batchup.errors import DataProblem, InternalProblem
+from batchup.core.states import UNSETTLED, Fate, State
+from batchup.edge.database import attempts, sealed, totals
+from batchup.edge.database.changes import AT_REST, Changes
+from batchup.edge.database.columns import as_json
+from batchup.edge.database.namesakes import has_earlier
+from batchup.edge.database.opening import CHECKED_BELOW, PUT_BACK, open_database, problems, size_of
+from batchup.edge.database.prefixes import Prefixes
+from batchup.edge.database.schema import UNSAVED, id_key, is_prediction, is_whole, packed
+from batchup.edge.database.totals import Totals
+from batchup.errors import DataProblem
 
-_INSTANTS = ("sent_at", "created_at", "settled_at", "saved_at")
-_PLAIN = ("attempt", "prediction_id", "cost_usd", "predict_time_s")
 _MANY = 500  # ids in one look-up
 _RESTORED = (
     "SELECT i.id, i.fingerprint, i.state, i.attempt, i.hashes, i.sent_at, i.prediction_id, i.urls,"  # noqa: S608 names are ours
@@ -36,19 +38,37 @@ _RESTORED = (
 
 GIVEN_UP = "given_up:"  # and an id, among the facts: when a prediction was sent that may run on after all
 _SIGHTINGS = "sightings"  # of durations, among the facts
-_RESET = "settled_at = NULL, saved_at = NULL, prediction_id = NULL, created_at = NULL, urls = NULL"
+_UNSETTLED = "WHERE i.{} AND i.state IN ({}) ORDER BY i.sent_ms".format(
+    UNSAVED, ", ".join(sorted(f"'{state.value}'" for state in UNSETTLED))
+)
+_KNOWN = (
+    f"SELECT 1 FROM items WHERE {is_prediction('items', '?1')} LIMIT 1",  # noqa: S608 names are ours
+    "SELECT 1 FROM attempts WHERE prediction_id = ? LIMIT 1",
+)
+MARK = "mark"  # among the facts: how far the manifest has been read for good
 
 
 class Checkpoint:
-    """The items of one job. `defaults` are the job's parameters, kept once and not with each item."""
+    """The items of one job. `defaults` are the job's parameters, kept once and not with each item.
 
-    def __init__(self, path: Path, calendar: Calendar, defaults: Mapping[str, Json]) -> None:
+    A file of less than `small` bytes is looked through as a whole; of a larger one the totals are believed,
+    and each row is checked as it is read.
+    """
+
+    def __init__(
+        self, path: Path, calendar: Calendar, defaults: Mapping[str, Json], *, small: int = CHECKED_BELOW
+    ) -> None:
         self._path = path
         self._calendar = calendar
-        self._job_input = defaults
-        self.db: sqlite3.Connection = open_database(path)
+        self.db: sqlite3.Connection = open_database(path, small=small)
+        self.is_large = size_of(path) >= small
+        self.on_rest: Callable[[str, State, Failure | None], None] | None = None  # of a run: it keeps a mark
+        self.rivals_of: Callable[[str], Sequence[str]] = lambda _: ()  # by how the job names outputs
+        self._totals: Totals | None = None
         with self.problems():
-            self._defaults = self._defaults_number(defaults)
+            number = self._defaults_number(defaults)
+            self.prefixes = Prefixes(self.db)
+        self._changes = Changes(self.db, calendar, defaults, number, self.trust, self.prefixes)
 
     def __enter__(self) -> Self:
         return self
@@ -63,130 +83,76 @@ class Checkpoint:
         if not commands:
             return
         with self.problems():
+            before = self._running_totals()
+            self._totals = before.copy()
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 for command in commands:
-                    if isinstance(command, Keep):
-                        self._keep_item(command)
-                    elif isinstance(command, KeepSightings):
-                        seen = _json(command.sightings)
-                        self.db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (_SIGHTINGS, seen))
-                    else:
-                        sealed.keep_upload(self.db, command)
+                    self._keep(command)
+                totals.write(self.db, self._totals)
                 self.db.execute("COMMIT")
             except BaseException:
+                self._totals = before
                 if self.db.in_transaction:  # a full disk ends it by itself
                     self.db.execute("ROLLBACK")
+                self.prefixes.reload()
+                self._changes.forget()
                 raise
+        self._tell_rest(commands)
 
-    def _keep_item(self, keep: Keep) -> None:
-        number = self._number_of_whole(keep.item.id)
-        columns = self._columns(keep)
-        if number is None:
-            if keep.was is not State.READY:
-                raise InternalProblem(
-                    f"{keep.item.id} is {keep.was.value} and the checkpoint does not know it"
-                )
-            self._seal(self._insert(keep, columns))
-            return
-        if keep.becomes is State.SUBMITTING:
-            self._archive(number)
-        if "fate" in keep.changes:
-            attempts.decide(self.db, number, keep.changes["fate"])
-        if "in_place_of" in keep.changes:
-            attempts.remove(self.db, number, keep.changes["in_place_of"])
-        names = ", ".join(f"{name} = ?" for name in columns)
-        done = self.db.execute(
-            f"UPDATE items SET {names}, reported = CASE reported WHEN 0 THEN 0 ELSE 2 END"  # noqa: S608 names are ours
-            " WHERE n = ? AND state = ?",
-            (*columns.values(), number, keep.was.value),
-        )
-        if done.rowcount != 1:
-            raise InternalProblem(f"{keep.item.id} was not {keep.was.value} in the checkpoint")
-        self._seal(number)
-        if keep.becomes is State.SAVED:
-            sealed.keep_files(self.db, number, keep.changes["files"])
+    def _keep(self, command: Keep | KeepUpload | KeepSightings) -> None:
+        if isinstance(command, Keep):
+            if command.was is State.SAVED:
+                self.forget_mark()  # which counts the item where it was; a run leaves another
+            self._changes.make(command, self._running_totals())
+        elif isinstance(command, KeepSightings):
+            row = (_SIGHTINGS, as_json(command.sightings))
+            self.db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", row)
+        else:
+            sealed.keep_upload(self.db, command)
 
-    def _seal(self, number: int) -> None:
-        """Write the row's checksum, of what is stored and not of what was meant to be."""
-        self.db.execute(f"{SEAL} WHERE n = ?", (number,))
+    def _tell_rest(self, commands: Sequence[Keep | KeepUpload | KeepSightings]) -> None:
+        if self.on_rest is not None:
+            for command in commands:
+                if isinstance(command, Keep) and command.becomes in AT_REST:
+                    self.on_rest(command.item.id, command.becomes, command.changes.get("failure"))
 
-    def _insert(self, keep: Keep, columns: Mapping[str, Any]) -> int:
-        twins = self.db.execute("SELECT count(*) FROM items WHERE id = ? COLLATE NOCASE", (keep.item.id,))
-        row = {**self._request(keep.item), **columns, "id": keep.item.id, "twin": twins.fetchone()[0]}
-        names, marks = ", ".join(row), ", ".join("?" * len(row))
-        done = self.db.execute(
-            f"INSERT INTO items ({names}) VALUES ({marks})",  # noqa: S608 names are ours
-            tuple(row.values()),
-        )
-        return int(done.lastrowid or 0)
-
-    def _archive(self, number: int) -> None:
-        """Move the attempt that was to the earlier ones: its prediction may have cost something."""
-        attempts.archive(self.db, number)
-        self.db.execute(
-            f"UPDATE items SET {_RESET}, cost_usd = NULL, predict_time_s = NULL, failure = NULL"  # noqa: S608
-            " WHERE n = ?",
-            (number,),
-        )
-
-    def _columns(self, keep: Keep) -> dict[str, Any]:
-        changes = keep.changes
-        columns: dict[str, Any] = {"state": keep.becomes.value}
-        columns |= {name: changes[name] for name in _PLAIN if name in changes}
-        columns |= {name: self._calendar.to_unix(changes[name]) for name in _INSTANTS if name in changes}
-        if keep.becomes is State.SUBMITTING:
-            columns |= self._request(keep.item) | {"hashes": _json(changes["hashes"])}
-            columns["service_offset"] = changes.get("service_offset_s", 0.0)
-        elif keep.becomes not in MAY_BE_RUNNING:
-            columns["hashes"] = None
-        if "urls" in changes:
-            # All or none: a poll brings them all anew, and one that is missing would be missed by nobody.
-            is_signed = any("?" in url for url in changes["urls"])
-            columns["urls"] = _json([] if is_signed else changes["urls"])
-        elif keep.becomes is State.SAVED:
-            columns["urls"] = None
-        if "failure" in changes or keep.becomes in (State.SAVED, State.SUCCEEDED):
-            failure: Failure | None = changes.get("failure")
-            columns["failure"] = None if failure is None else _plain(failure)
-        return columns
-
-    def _request(self, item: Item) -> dict[str, Any]:
-        own = {k: v for k, v in item.input.items() if k not in self._job_input or self._job_input[k] != v}
-        fingerprint = bytes.fromhex(item.fingerprint)
-        return {"fingerprint": fingerprint, "defaults": self._defaults, "input": _json(plain_value(own))}
+    def forget_mark(self) -> None:
+        """Have the next run read the manifest from its start."""
+        self.db.execute("DELETE FROM facts WHERE name = ?", (MARK,))
 
     # ------------------------------------------------------------ reading
 
     def remembered(self, ids: Sequence[str]) -> dict[str, Remembered]:
         """Return what is known of these items, those that are known."""
         found = {}
+        wanted = set(ids)
         query = (
             f"SELECT id, fingerprint, state, attempt, failure, {is_whole('items')} FROM items"  # noqa: S608
-            " WHERE id COLLATE NOCASE IN (%s)"
+            " WHERE id_key IN (%s)"
         )
-        for *row, is_as_written in self._in(query, ids):
-            self.trust(row[0], is_as_written)
-            item_id, fingerprint, state, attempt, failure = row
-            found[item_id] = Remembered(fingerprint.hex(), State(state), attempt, _failure(failure))
+        for item_id, fingerprint, state, attempt, failure, is_as_written in self._in(query, _keys(ids)):
+            self.trust(item_id, is_as_written)
+            if item_id in wanted:
+                found[item_id] = Remembered(fingerprint.hex(), State(state), attempt, _failure(failure))
         return found
 
     def unsettled(self) -> list[ItemRestored]:
         """Return the items that an earlier run left unsettled, oldest first."""
-        states = [state.value for state in UNSETTLED]
-        query = _RESTORED + "WHERE i.state IN (%s) ORDER BY i.sent_at"
-        return [self._restored(row) for row in self._in(query, states)]
+        with self.problems():
+            rows = self.db.execute(_RESTORED + _UNSETTLED).fetchall()
+        return [self._restored(row) for row in rows]
 
     def as_they_stand(self, ids: Sequence[str]) -> dict[str, ItemRestored]:
         """Return these items with all that is known of them, those that are known, whatever their state."""
-        rows = self._in(_RESTORED + "WHERE i.id COLLATE NOCASE IN (%s)", ids)
-        found = (self._restored(row) for row in rows)
-        return {one.item.id: one for one in found if one.item.id in set(ids)}
+        rows = self._in(_RESTORED + "WHERE i.id_key IN (%s)", _keys(ids))
+        found = {one.item.id: one for one in map(self._restored, rows)}
+        return {id_: found[id_] for id_ in ids if id_ in found}
 
     def files_of(self, item_id: str) -> tuple[SavedFile, ...]:
         """Return the files that a saved item has, in the order of its outputs; DataProblem without any."""
         with self.problems():
-            found = sealed.files(self.db, self._number(item_id))
+            found = sealed.files(self.db, self.prefixes, self._number(item_id), item_id)
         self.trust(item_id, bool(found) and all(is_as_written for _, is_as_written in found))
         return tuple(file for file, _ in found)
 
@@ -214,17 +180,20 @@ class Checkpoint:
 
     def known_predictions(self, ids: Sequence[str]) -> frozenset[str]:
         """Return which of these prediction ids are ours."""
-        queries = [
-            f"SELECT prediction_id FROM {table} WHERE prediction_id IN (%s)"  # noqa: S608 names are ours
-            for table in ("items", "attempts")
-        ]
-        return frozenset(row[0] for query in queries for row in self._in(query, ids))
+        with self.problems():
+            return frozenset(id_ for id_ in ids if self._is_known(packed(id_), id_))
 
-    def uploads(self, hashes: Iterable[str], after: float) -> dict[str, str]:
+    def _is_known(self, *names: object) -> bool:
+        return any(
+            self.db.execute(query, (name,)).fetchone() is not None
+            for query, name in zip(_KNOWN, names, strict=True)
+        )
+
+    def uploads(self, hashes: Iterable[str], after: float) -> dict[str, Place]:
         """Return where these contents are at the service, if they stay there beyond Unix instant `after`."""
         wanted = [bytes.fromhex(sha256) for sha256 in hashes]
         rows = self._in(sealed.UPLOADS, wanted)
-        return {sha256.hex(): url for sha256, url, expires_at in rows if expires_at > after}
+        return {sha256.hex(): Place(url, ends_at) for sha256, url, ends_at in rows if ends_at > after}
 
     def sightings(self) -> list[Any]:
         """Return what earlier runs have seen of durations, as it was kept."""
@@ -241,43 +210,68 @@ class Checkpoint:
 
         DataProblem where a row of an item or of an earlier attempt, costly or not, is not as it was written.
         """
-        query = (
-            "SELECT total(cost_usd), max(cost_usd), max(iif(is_whole, '', name)) FROM"  # noqa: S608 names are ours
-            f" (SELECT i.id AS name, i.cost_usd, {is_whole('i')} AS is_whole FROM items i UNION ALL"
-            f" SELECT 'attempt of ' || a.item, a.cost_usd, {is_whole('a', SEALED_ATTEMPT)} FROM attempts a)"
-        )
         with self.problems():
-            total, dearest, garbled = self.db.execute(query).fetchone()
-        self.trust(garbled, not garbled)
-        return float(total), dearest
+            name = None if self.is_large else totals.garbled(self.db)
+        self.trust(name, name is None)
+        found = self.totals()
+        return found.usd, found.dearest_usd
+
+    def totals(self) -> Totals:
+        """Return what the rows come to: those of a small checkpoint are added up."""
+        with self.problems():
+            if not self.is_large:
+                self._totals = totals.add_up(self.db)
+            return self._running_totals()
+
+    def count_anew(self) -> None:
+        """Keep what the rows come to, whatever was kept; DataProblem where one is not as it was written."""
+        with self.problems():
+            name = totals.garbled(self.db)
+            self.trust(name, name is None)
+            self._totals = totals.add_up(self.db)
+            totals.write(self.db, self._totals)
+
+    def _running_totals(self) -> Totals:
+        if self._totals is None:
+            self._totals = (totals.read(self.db) if self.is_large else None) or totals.add_up(self.db)
+        return self._totals
+
+    def top(self) -> int:
+        """Return the largest number of an item: those that come later have larger ones."""
+        with self.problems():
+            return int(self.db.execute("SELECT coalesce(max(n), 0) FROM items").fetchone()[0])
+
+    def has_any(self, ids: Sequence[str], top: int) -> bool:
+        """Tell whether one of these items is known, and its number no larger than that."""
+        wanted = set(ids)
+        query = f"SELECT id FROM items WHERE n <= {top:d} AND id_key IN (%s)"  # noqa: S608 a number
+        return any(row[0] in wanted for row in self._in(query, _keys(ids)))
 
     def is_twin(self, item_id: str) -> bool:
-        """Tell whether an earlier item's id differs from this one in case alone."""
-        query = "SELECT twin FROM items WHERE id = ?1 COLLATE NOCASE AND id = ?1"
+        """Tell whether an earlier item's id differs from this one in case alone; any, if this is not known.
+
+        The same of the ids that are its rivals for a name.
+        """
+        query = "SELECT id = ?2, twin FROM items WHERE id_key = ?1 AND id = ?2 COLLATE NOCASE ORDER BY 1 DESC"
         with self.problems():
-            row = self.db.execute(query, (item_id,)).fetchone()
-        return row is not None and row[0] > 0
+            twins = self._changes.twins_of(item_id)
+            if twins is None:
+                row = self.db.execute(query, (id_key(item_id), item_id)).fetchone()
+                twins = 0 if row is None else row[1] or not row[0]
+            rivals = () if twins else self.rivals_of(item_id)
+            return bool(twins or (rivals and has_earlier(self.db, self._number(item_id), rivals)))
 
     # ------------------------------------------------------------ inside
 
     def _defaults_number(self, defaults: Mapping[str, Json]) -> int:
-        text = _json(plain_value(dict(defaults)))
+        text = as_json(plain_value(dict(defaults)))
         self.db.execute("INSERT OR IGNORE INTO defaults (input) VALUES (?)", (text,))
         return int(self.db.execute("SELECT n FROM defaults WHERE input = ?", (text,)).fetchone()[0])
 
     def _number(self, item_id: str) -> int | None:
-        query = "SELECT n FROM items WHERE id = ?1 COLLATE NOCASE AND id = ?1"
-        row = self.db.execute(query, (item_id,)).fetchone()
+        query = "SELECT n FROM items WHERE id_key = ? AND id = ?"
+        row = self.db.execute(query, (id_key(item_id), item_id)).fetchone()
         return None if row is None else int(row[0])
-
-    def _number_of_whole(self, item_id: str) -> int | None:
-        """Return an item's number; DataProblem where its row is garbled, which a change would seal anew."""
-        query = f"SELECT n, {is_whole('items')} FROM items WHERE id = ?1 COLLATE NOCASE AND id = ?1"  # noqa: S608
-        row = self.db.execute(query, (item_id,)).fetchone()
-        if row is None:
-            return None
-        self.trust(item_id, row[1])
-        return int(row[0])
 
     def _in(self, query: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         """Run a query with a list in it, some hundred values at a time."""
@@ -291,7 +285,7 @@ class Checkpoint:
         self.trust(row[0], row[-1])
         item_id, fingerprint, state, attempt, hashes, sent_at, prediction_id, urls, cost = row[:9]
         offset, failure, job, own = row[9:13]
-        given = {**msgspec.json.decode(job), **msgspec.json.decode(own)}
+        given = {**msgspec.json.decode(job), **msgspec.json.decode(self.prefixes.whole(own))}
         return ItemRestored(
             Item(item_id, 0, given, {}, fingerprint.hex()),
             State(state),
@@ -315,12 +309,8 @@ class Checkpoint:
         return problems(self._path)
 
 
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _plain(failure: Failure) -> str:
-    return _json(replace(failure, message=plain_words(failure.message)))
+def _keys(ids: Iterable[str]) -> list[int]:
+    return [id_key(item_id) for item_id in ids]
 
 
 def _hashes(text: str | None) -> dict[str, str]:

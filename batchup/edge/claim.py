@@ -5,17 +5,20 @@ from urllib.parse import urlsplit
 
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.database.schema import UNSAVED
+from batchup.edge.saving.placing import claim_place
 from batchup.edge.traces import refuse_if_emptied
 from batchup.errors import DataProblem
 from batchup.job import Job
 from batchup.settings.hosts import is_loopback
+from batchup.settings.profiles import DEFAULT
 
 _SIMULATED: Final = "a simulator"
 _DOUBTFUL: Final = (State.SUBMITTING.value, State.IN_DOUBT.value, State.HELD.value)
 
 
 def claim(checkpoint: Checkpoint, job: Job) -> None:
-    """Note which service and model the items are of; DataProblem if they are of another.
+    """Note which service and model the items are of, and where they go; DataProblem if they are of another.
 
     Simulated pictures must not pass for real ones, an id means nothing to another service, and a create in
     doubt can only be looked up under its own model.
@@ -25,6 +28,8 @@ def claim(checkpoint: Checkpoint, job: Job) -> None:
     if not has_items:
         refuse_if_emptied(job.output.dir)
     service = _name_of(job.service.url)
+    if job.service.spelling.name != DEFAULT:  # ids and images of another shape, at whatever address
+        service = f"{service} ({job.service.spelling.title})"
     if has_items and facts.get("service", service) != service:
         raise DataProblem(
             f"{job.output.dir} holds what {facts['service']} made, and this job is for {service}.",
@@ -35,6 +40,7 @@ def claim(checkpoint: Checkpoint, job: Job) -> None:
             f"{job.output.dir} has items in doubt under {facts['model']}, and this job is for {job.model}.",
             remedy="Run the job once with the former model, so that they are looked up.",
         )
+    claim_place(checkpoint, job)
     now = [("service", service), ("model", job.model)]
     if facts != dict(now):
         checkpoint.db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", now)
@@ -47,5 +53,5 @@ def _name_of(url: str) -> str:
 
 
 def _count_doubtful(checkpoint: Checkpoint) -> int:
-    query = "SELECT count(*) FROM items WHERE state IN (?, ?, ?)"
+    query = f"SELECT count(*) FROM items WHERE {UNSAVED} AND state IN (?, ?, ?)"  # noqa: S608 a name of ours
     return int(checkpoint.db.execute(query, _DOUBTFUL).fetchone()[0])

@@ -15,8 +15,9 @@ from batchup.core.decisions import CLAIMABLE, DOUBTFUL
 from batchup.core.values import SAFE_ID
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.database.schema import NAME as CHECKPOINT
-from batchup.edge.feeding.feeder import first_of_each_id
+from batchup.edge.database.schema import is_prediction
 from batchup.edge.feeding.items import Draft
+from batchup.edge.feeding.reading import first_of_each_id
 from batchup.edge.files import disk_problems
 from batchup.edge.telling.runlog import NAME as LOG
 from batchup.edge.traces import RESULTS
@@ -29,11 +30,10 @@ _TOLD: Final = 3
 _BOUGHT: Final = (b'"event":"created"', b'"event":"found"')
 _MISSING: Final = "missing"  # among the facts, as the files that named them may be written anew
 _UNKNOWN: Final = (  # of a hundred thousand in a tenth of a second
-    "SELECT j.value FROM json_each(?) j"
-    " WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.prediction_id = j.value)"
+    "SELECT j.value FROM json_each(?) j"  # noqa: S608 names are ours
+    f" WHERE NOT EXISTS (SELECT 1 FROM items i WHERE {is_prediction('i', 'packed(j.value)')})"
     " AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.prediction_id = j.value)"
 )
-_SIZES: Final = {"results_bytes": RESULTS, "log_bytes": LOG}
 _CAN_BE_CLAIMED: Final = frozenset((*CLAIMABLE, *DOUBTFUL))
 
 
@@ -64,8 +64,10 @@ def note_missing(checkpoint: Checkpoint, folder: Path) -> dict[str, str]:
         facts = dict(checkpoint.db.execute("SELECT name, value FROM facts"))
     kept = _decoded(facts.get(_MISSING))
     named: Iterator[tuple[str, str]] = iter(kept.items())
-    if any(facts.get(name, 0) != _size(folder / file) for name, file in _SIZES.items()):
-        named = chain(named, _in_results(folder / RESULTS), _in_log(folder / LOG))
+    if facts.get("results_bytes", 0) != _size(folder / RESULTS):
+        named = chain(named, _in_results(folder / RESULTS))
+    if facts.get("log_bytes", 0) != _size(folder / LOG):
+        named = chain(named, _in_log(folder / LOG, facts.get("log_bytes", 0)))
     found: dict[str, str] = {}
     while chunk := dict(islice(named, _CHUNK)):
         with checkpoint.problems():
@@ -112,12 +114,14 @@ def _in_results(path: Path) -> Iterator[tuple[str, str]]:
             yield from _read(lines)
 
 
-def _in_log(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield what the end of a log says was bought."""
+def _in_log(path: Path, noted: object) -> Iterator[tuple[str, str]]:
+    """Yield what a log says was bought after so many bytes were noted of it, or its end if it is another."""
     if not path.is_file():  # nor a device, which may have no end
         return
     with disk_problems(path), path.open("rb") as lines:
-        lines.seek(max(0, _size(path) - LOG_TAIL))
+        size = _size(path)
+        known = noted if isinstance(noted, int) and noted <= size else 0
+        lines.seek(max(known, size - LOG_TAIL))
         yield from _read(line for line in lines if any(word in line for word in _BOUGHT))
 
 

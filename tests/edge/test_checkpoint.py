@@ -11,7 +11,7 @@ import pytest
 
 from batchup.core.calendar import Calendar
 from batchup.core.items import Failure, Item, SavedFile
-from batchup.core.messages import ItemRestored, Keep, KeepSightings, KeepUpload
+from batchup.core.messages import ItemRestored, Keep, KeepSightings, KeepUpload, Place
 from batchup.core.states import State
 from batchup.edge.books import costs_seen
 from batchup.edge.checkpoint import Checkpoint
@@ -208,10 +208,10 @@ def test_an_upload_is_used_as_long_as_it_lasts(checkpoint: Checkpoint) -> None:
     """The service's copy of a content is offered until its end, and replaced by a newer one."""
     sha256 = "cd" * 32
     checkpoint.keep([KeepUpload(sha256, "https://up.example/1", 100.0)])
-    assert checkpoint.uploads([sha256], 99.0) == {sha256: "https://up.example/1"}
+    assert checkpoint.uploads([sha256], 99.0) == {sha256: Place("https://up.example/1", 100.0)}
     assert checkpoint.uploads([sha256, "00" * 32], 100.0) == {}
     checkpoint.keep([KeepUpload(sha256, "https://up.example/2", 300.0)])
-    assert checkpoint.uploads([sha256], 200.0) == {sha256: "https://up.example/2"}
+    assert checkpoint.uploads([sha256], 200.0) == {sha256: Place("https://up.example/2", 300.0)}
 
 
 def test_commits_are_synced(checkpoint: Checkpoint) -> None:

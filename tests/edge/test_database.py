@@ -12,14 +12,16 @@ from batchup.core.items import Failure, Item, SavedFile
 from batchup.core.messages import Keep
 from batchup.core.states import Fate, State
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.database.schema import SEALED, SEALED_FILE
+from batchup.edge.database.schema import SEALED, SEALED_FILE, id_key
 from batchup.edge.exports.results import outcomes
 from batchup.edge.mending.verify import flaws
-from batchup.errors import DataProblem
+from batchup.edge.shelves import FolderShelf
+from batchup.errors import DataProblem, InternalProblem
 
 S = State
 GARBLED: dict[str, Any] = {
     "id": "b",
+    "id_key": id_key("b"),
     "twin": 1,
     "fingerprint": b"\x02" * 32,
     "state": "in_flight",
@@ -27,16 +29,17 @@ GARBLED: dict[str, Any] = {
     "defaults": 2,
     "input": '{"image":"b.png"}',
     "hashes": '{"image":"i"}',
-    "service_offset": 0.5,
-    "sent_at": 11.0,
-    "created_at": 1.0,
-    "settled_at": 1.0,
-    "saved_at": 1.0,
-    "prediction_id": "p",
+    "offset_ms": 500,
+    "sent_ms": 11000,
+    "created_ms": 1000,
+    "settled_ms": 1000,
+    "saved_ms": 1000,
+    "prediction": "p",
     "urls": "[]",
-    "cost_usd": 0.01,
-    "predict_time_s": 1.0,
+    "cost": 10000,
+    "predict_time": 1000,
     "failure": '{"kind":"a","message":"b"}',
+    "original": 2,
 }
 
 GARBLED_FILE: dict[str, Any] = {
@@ -98,6 +101,19 @@ def test_a_garbled_row_is_told_wherever_it_is_read(tmp_path: Path, column: str) 
     assert all("row of" in problem.message and problem.exit_code == 65 for problem in problems)
 
 
+@pytest.mark.parametrize("column", SEALED)
+def test_a_garbled_row_is_not_sealed_anew(tmp_path: Path, column: str) -> None:
+    """A row that was changed behind our back since we wrote it is refused by its next change, and stays."""
+    with opened(tmp_path) as checkpoint:
+        checkpoint.db.execute("INSERT INTO defaults VALUES (2, '{}')")
+        checkpoint.keep([submit(item())])
+        checkpoint.db.execute(f"UPDATE items SET {column} = ?", (GARBLED[column],))  # noqa: S608 a name of ours
+        before = checkpoint.db.execute("SELECT * FROM items").fetchall()
+        with pytest.raises((DataProblem, InternalProblem)):
+            checkpoint.keep([Keep(item(), S.SUBMITTING, S.IN_FLIGHT, {"prediction_id": "p"})])
+        assert checkpoint.db.execute("SELECT * FROM items").fetchall() == before
+
+
 def saved(checkpoint: Checkpoint) -> None:
     """Keep an item as saved, with one file."""
     file = SavedFile("images/a.png", 10, "01" * 32, 4, 3, "https://cdn.example/a.png")
@@ -116,7 +132,9 @@ def test_a_garbled_file_is_told_wherever_it_is_read(tmp_path: Path, column: str 
     """What is known of a saved file is under a seal too, and a saved item has one at least."""
     with opened(tmp_path) as checkpoint:
         saved(checkpoint)
-        assert [flaw.problem for flaw in flaws(checkpoint, tmp_path, lambda: None)] == ["missing"]
+        assert [flaw.problem for flaw in flaws(checkpoint, FolderShelf(tmp_path), lambda: None)] == [
+            "missing"
+        ]
         assert [len(outcome.files) for outcome in outcomes(checkpoint)] == [1]
         if column is None:
             checkpoint.db.execute("DELETE FROM files")
@@ -125,7 +143,7 @@ def test_a_garbled_file_is_told_wherever_it_is_read(tmp_path: Path, column: str 
             checkpoint.db.execute(change, (GARBLED_FILE[column],))
         for read in (
             lambda: list(outcomes(checkpoint)),
-            lambda: list(flaws(checkpoint, tmp_path, lambda: None)),
+            lambda: list(flaws(checkpoint, FolderShelf(tmp_path), lambda: None)),
             lambda: checkpoint.files_of("a"),
         ):
             with pytest.raises(DataProblem, match="row of 'a' is garbled"):
@@ -172,15 +190,16 @@ def test_a_create_that_was_decided_upon_is_kept(tmp_path: Path, fate: Fate) -> N
 
 @pytest.mark.parametrize("where", ["table", "index"])
 def test_a_flipped_bit_is_found_at_the_opening(tmp_path: Path, where: str) -> None:
-    """An id garbled in the table or in its index alone is refused, and the file is left as it is."""
+    """An id's hash garbled in the table or in its index alone is refused, and the file is left as it is."""
     path = tmp_path / "checkpoint.db"
     with opened(tmp_path) as checkpoint:
         checkpoint.keep([submit(item(f"item-{k}")) for k in range(40)])
     whole = path.read_bytes()
-    first, last = whole.index(b"item-7"), whole.rindex(b"item-7")
+    key = id_key("item-7").to_bytes(4, signed=True)
+    first, last = whole.index(key), whole.rindex(key)
     assert first != last, "once in the table and once in the index"
-    at = {"table": max, "index": min}[where](first, last)
-    path.write_bytes(whole[:at] + b"itel-7" + whole[at + 6 :])
+    at = {"table": max, "index": min}[where](first, last) + 1
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
     before = path.read_bytes()
     with pytest.raises(DataProblem, match="damaged"), opened(tmp_path) as checkpoint:
         checkpoint.remembered(["item-7"])

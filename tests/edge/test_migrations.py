@@ -1,5 +1,6 @@
 """An older checkpoint becomes today's: after a copy, in one step, and whatever interrupts it is harmless."""
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -11,9 +12,11 @@ import pytest
 
 from batchup.core.calendar import Calendar
 from batchup.core.items import Failure, Item, SavedFile
-from batchup.core.messages import Keep
+from batchup.core.messages import Keep, Place
+from batchup.core.redaction import is_signed
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.database import migrations
 from batchup.edge.database.schema import APPLICATION_ID, VERSION
 from batchup.edge.exports.results import outcomes
 from batchup.errors import DataProblem
@@ -70,25 +73,31 @@ INSERT INTO uploads VALUES (zeroblob(31), 'https://up.example/2?X-Amz-Signature=
 INSERT INTO facts VALUES ('model', 'each-upscaler');
 """
 KILLED = """
-import os, signal, sqlite3, sys
+import json, os, signal, sqlite3, sys
 from pathlib import Path
 from batchup.edge.database import migrations
-from batchup.edge.database.schema import row_checksum
 
-seen = 0
+def migrate(path, last):
+    seen = 0
+    def count(statement):
+        nonlocal seen
+        seen += 1
+        if seen == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+    db = sqlite3.connect(path, isolation_level=None)
+    migrations.add_functions(db)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.set_trace_callback(count)
+    migrations.migrate(db, path)
 
-def count(statement):
-    global seen
-    seen += 1
-    if seen == int(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-path = Path(sys.argv[1])
-db = sqlite3.connect(path, isolation_level=None)
-db.create_function("row_checksum", -1, row_checksum)
-db.execute("PRAGMA journal_mode = WAL")
-db.set_trace_callback(count)
-migrations.migrate(db, path)
+codes = []
+for number, path in enumerate(sys.argv[1:], 1):
+    pid = os.fork()
+    if not pid:
+        migrate(Path(path), number)
+        os._exit(0)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+print(json.dumps(codes))
 """
 
 
@@ -120,7 +129,7 @@ def is_all_there(checkpoint: Checkpoint) -> bool:
     assert (left.state, left.input) == ("in_doubt", {"scale_factor": 2, "image": "b.png"})
     assert restored.failure == Failure("no_answer", "lost", retryable=True)
     assert checkpoint.known_predictions(["p1", "p2", "p3"]) == {"p1", "p2"}
-    assert checkpoint.uploads(["00" * 32], 0.0) == {"00" * 32: "https://up.example/1"}
+    assert checkpoint.uploads(["00" * 32], 0.0) == {"00" * 32: Place("https://up.example/1", 1e12)}
     return dict(checkpoint.db.execute("SELECT name, value FROM facts")) == {"model": "each-upscaler"}
 
 
@@ -153,18 +162,17 @@ def test_the_file_as_it_was_is_kept(tmp_path: Path) -> None:
 
 def test_a_migration_killed_at_any_statement_is_made_up_for(tmp_path: Path) -> None:
     """Killed before any of its statements it leaves the old version, and the next opening migrates that."""
-    for statement in range(1, 100):
-        path = version_1(tmp_path / f"{statement}.db")
-        command = [sys.executable, "-c", KILLED, str(path), str(statement)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        assert version_of(path) == 1
+    paths = [version_1(tmp_path / f"{statement}.db") for statement in range(1, 80)]
+    command = [sys.executable, "-c", KILLED, *map(str, paths)]
+    codes = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    killed = codes.index(0)
+    assert killed > 30, "there are as many statements in it"
+    assert set(codes[:killed]) == {-signal.SIGKILL}
+    assert {version_of(path) for path in paths[:killed]} == {1}
+    for path in paths[:killed:4]:
         with opened(path) as checkpoint:
             assert is_all_there(checkpoint)
         assert version_of(path) == VERSION
-    assert statement > 10, "there are as many statements in it"
 
 
 def test_a_migration_that_fails_leaves_the_old_version(tmp_path: Path) -> None:
@@ -187,6 +195,55 @@ def test_a_migrated_item_goes_on(tmp_path: Path) -> None:
         checkpoint.keep([Keep(item, State.IN_DOUBT, State.IN_FLIGHT, {"prediction_id": "p9"})])
         assert checkpoint.remembered(["left"])["left"].state is State.IN_FLIGHT
         assert checkpoint.known_predictions(["p9"]) == {"p9"}
+
+
+def version_2(path: Path) -> Path:
+    """Make a checkpoint of the second version."""
+    version_1(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        migrations.add_functions(db)
+        db.create_function("is_signed", 1, is_signed)
+        db.execute("BEGIN")
+        migrations.run(db, migrations.TO_2)
+        db.execute("PRAGMA user_version = 2")
+        db.execute("COMMIT")
+    return path
+
+
+def test_version_2_becomes_todays(tmp_path: Path) -> None:
+    """So does the version before, and its copy is of it."""
+    path = version_2(tmp_path / "checkpoint.db")
+    with opened(path) as checkpoint:
+        assert is_all_there(checkpoint)
+        assert checkpoint.money() == (0.01, 0.01)
+    assert version_of(tmp_path / "checkpoint.db.v2") == 2
+
+
+@pytest.mark.parametrize(
+    ("garbled", "told"),
+    [
+        ("UPDATE items SET fingerprint = zeroblob(31) WHERE id = 'done'", "row of 'done' is garbled"),
+        ("UPDATE files SET bytes = 11", "row of 'done' is garbled"),
+    ],
+)
+def test_a_garbled_row_of_version_2_stays_one(tmp_path: Path, garbled: str, told: str) -> None:
+    """What was not as it was written is not sealed anew on its way to today's version."""
+    path = version_2(tmp_path / "checkpoint.db")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(garbled)
+        db.commit()
+    with opened(path) as checkpoint, pytest.raises(DataProblem, match=told):
+        list(outcomes(checkpoint))
+
+
+def test_a_garbled_upload_of_version_2_is_made_again(tmp_path: Path) -> None:
+    """It is not in today's version."""
+    path = version_2(tmp_path / "checkpoint.db")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE uploads SET url = 'https://elsewhere.example'")
+        db.commit()
+    with opened(path) as checkpoint:
+        assert list(checkpoint.db.execute("SELECT * FROM uploads")) == []
 
 
 def test_uploads_at_signed_addresses_are_dropped(tmp_path: Path) -> None:

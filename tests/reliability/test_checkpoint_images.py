@@ -23,6 +23,7 @@ from reliability.test_failpoints import RUN, make_job
 from batchup.core.calendar import Calendar
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.claim import claim
+from batchup.edge.database.schema import full_path
 from batchup.edge.exports import results
 from batchup.errors import BatchupError, DataProblem, DiskProblem
 from batchup.job import Job
@@ -118,7 +119,8 @@ def picture(job: Path, name: str, nth: int) -> Image:
         for row in tables["items"]:
             versions.setdefault(row["id"], []).append(row)
         for row in tables["files"]:
-            files.setdefault(ids[row["item"]], set()).add((row["path"], row["sha256"]))
+            owner = ids[row["item"]]
+            files.setdefault(owner, set()).add((full_path(row["path"], owner), row["sha256"]))
     return Image(
         name,
         (folder / "checkpoint.db").read_bytes(),
@@ -198,11 +200,12 @@ def lies(folder: Path, image: Image) -> list[str]:
         for row in db.execute("SELECT item, path, sha256 FROM files"):
             if row["item"] not in items:
                 continue  # nobody's: replaced as soon as there is an item of this number
-            owner = items[row["item"]]["id"]
-            if (row["path"], row["sha256"].hex()) not in image.files.get(str(owner), set()):
-                found.append(f"{row['path']} as a file of {owner}")
-            elif row["path"] not in image.outputs:
-                found.append(f"{row['path']} is not there")
+            owner = str(items[row["item"]]["id"])
+            path = full_path(row["path"], owner)
+            if (path, row["sha256"].hex()) not in image.files.get(owner, set()):
+                found.append(f"{path} as a file of {owner}")
+            elif path not in image.outputs:
+                found.append(f"{path} is not there")
         saved = {row["id"] for row in items.values() if row["state"] == "saved"}
         have = {items[row[0]]["id"] for row in db.execute("SELECT item FROM files") if row[0] in items}
         found += [f"{name} is saved without a file" for name in sorted(saved - have)]

@@ -14,12 +14,15 @@ from batchup.errors import InternalProblem
 _NAMES: Final = ", ".join(SEALED_ATTEMPT)
 
 
-def archive(db: sqlite3.Connection, item: int) -> None:
-    """Keep an item's attempt among the earlier ones, if it had a prediction: that may have cost something."""
-    _insert(
+def archive(db: sqlite3.Connection, item: int) -> bool:
+    """Keep an item's attempt among the earlier ones, if it had a prediction: that may have cost something.
+
+    Tells whether it had one.
+    """
+    return _insert(
         db,
         "SELECT n, attempt, prediction_id, created_at, settled_at, cost_usd, failure, NULL, sent_at,"
-        " service_offset, NULL FROM items WHERE n = ? AND prediction_id IS NOT NULL",
+        " service_offset, NULL FROM items WHERE n = ? AND prediction IS NOT NULL",
         item,
     )
 
@@ -55,6 +58,8 @@ def decided(db: sqlite3.Connection, item: int | None) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
-def _insert(db: sqlite3.Connection, rows: str, *values: object) -> None:
-    if db.execute(f"INSERT INTO attempts ({_NAMES}) {rows}", values).rowcount:
+def _insert(db: sqlite3.Connection, rows: str, *values: object) -> bool:
+    has_any = bool(db.execute(f"INSERT INTO attempts ({_NAMES}) {rows}", values).rowcount)
+    if has_any:
         db.execute(f"{SEAL_ATTEMPT} WHERE rowid = last_insert_rowid()")
+    return has_any

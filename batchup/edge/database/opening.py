@@ -7,22 +7,24 @@ from pathlib import Path
 from typing import Final
 
 from batchup.edge.database import migrations
-from batchup.edge.database.schema import APPLICATION_ID, SCHEMA, VERSION, row_checksum
+from batchup.edge.database.schema import APPLICATION_ID, SCHEMA, VERSION
 from batchup.edge.traces import refuse_if_emptied
 from batchup.errors import DataProblem, DiskProblem, InternalProblem
 
-_CHECKED_BELOW: Final = 50_000_000  # bytes: larger files are checked row by row, as they are read
+CHECKED_BELOW: Final = 50_000_000  # bytes: larger files are checked row by row, as they are read
+_PAGE_BYTES: Final = 8192  # of a new file: rows grow while an item is worked on, and larger pages lose less
 _TOLD: Final = 3  # of what a check finds wrong
 PUT_BACK: Final = "Put a copy of it back; `batchup audit` then names what was paid for since."
 
 
-def open_database(path: Path) -> sqlite3.Connection:
+def open_database(path: Path, *, small: int = CHECKED_BELOW) -> sqlite3.Connection:
     """Open the checkpoint at `path`, made anew if there is none, of today's version and with synced commits.
 
-    Raises DataProblem, and leaves the file as it is, where it is of another program, newer, or damaged.
+    A file of less than `small` bytes is looked through as a whole. Raises DataProblem, and leaves the file as
+    it is, where it is of another program, newer, or damaged.
     """
     with problems(path):
-        _look(path)
+        _look(path, small)
         # One at a time: the loop's thread, and once the run is over the one that writes the results.
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
@@ -41,14 +43,19 @@ def copy_of(db: sqlite3.Connection) -> sqlite3.Connection:
     copy = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     try:
         db.backup(copy)
-        copy.create_function("row_checksum", -1, row_checksum, deterministic=True)
+        migrations.add_functions(copy)
     except BaseException:
         copy.close()
         raise
     return copy
 
 
-def _look(path: Path) -> None:
+def size_of(path: Path) -> int:
+    """Return how many bytes a checkpoint has, those in its log included."""
+    return _size(path) + _size(_log(path))
+
+
+def _look(path: Path, small: int) -> None:
     """Refuse what must not be touched, through a connection that cannot write."""
     size, log_size = (_size(file) for file in (path, _log(path)))
     if not size and log_size:  # SQLite would take it for new, and delete the log with what was committed last
@@ -61,7 +68,7 @@ def _look(path: Path) -> None:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             is_there = _is_ours(db, path)
-            if is_there and size + log_size < _CHECKED_BELOW:
+            if is_there and size + log_size < small:
                 _check(db, path)
             if not (is_there and db.execute("SELECT 1 FROM items LIMIT 1").fetchone()):
                 refuse_if_emptied(path.parent)
@@ -119,7 +126,7 @@ def _columns(db: sqlite3.Connection) -> set[str]:
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    db.create_function("row_checksum", -1, row_checksum, deterministic=True)
+    migrations.add_functions(db)
     is_there = _is_ours(db, path)
     if not is_there:
         _create(db)
@@ -130,6 +137,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _create(db: sqlite3.Connection) -> None:
+    db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
     db.execute("BEGIN IMMEDIATE")
     migrations.run(db, SCHEMA)
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
