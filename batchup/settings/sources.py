@@ -5,11 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from batchup.core.profile import Profile
 from batchup.errors import ConfigProblem
 from batchup.settings.environment import environment_entries
-from batchup.settings.known import FREE, NOT_BUILT, SECTIONS, SERVICE_URL, SETTINGS, field_of, find_setting
+from batchup.settings.known import FREE, NOT_BUILT, SECTIONS, SETTINGS, field_of, find_setting
 from batchup.settings.nearest import did_you_mean
+from batchup.settings.offers import lacks
 from batchup.settings.origin import Entry, Origin, Problem
+from batchup.settings.outputs import is_bucket, state_problem
+from batchup.settings.profiles import DEFAULT, is_path, load_profile
 from batchup.settings.rules import webhook_problem
 from batchup.settings.scalars import plain_value
 from batchup.settings.toml_source import KeyPath, TomlSource
@@ -56,10 +60,11 @@ def read_settings(
     """Every setting from every source, the stronger last; ConfigProblem with one line for each problem."""
     settings = Settings(source.folder)
     _take(settings, _file_entries(source))
-    key = settings.values.get(("service", "key"), "env:EACHLABS_API_KEY")
+    key = settings.values.get(("service", "key"), "")
     _take(settings, environment_entries(environ or {}, key_variable=key.removeprefix("env:")))
     _take(settings, _flag_entries(overrides or {}))
-    _cross_check(settings, source)
+    profile = _read_profile(settings, source)
+    _cross_check(settings, source, profile)
     if settings.problems:
         raise ConfigProblem("\n".join(map(str, settings.problems)))
     _make_absolute(settings)
@@ -136,13 +141,28 @@ def _unknown(path: KeyPath) -> str:
     return f"unknown key{hint}"
 
 
-def _cross_check(settings: Settings, source: TomlSource) -> None:
+def _read_profile(settings: Settings, source: TomlSource) -> Profile | None:
+    """Read the service's profile, so that what is wrong with it is told with all the rest."""
+    path = ("service", "profile")
+    name = settings.values.get(path, DEFAULT)
+    if is_path(name):
+        name = settings.values[path] = str(settings.base_of(path) / Path(name).expanduser())
+    try:
+        return load_profile(name)
+    except ConfigProblem as problem:
+        where = _where(settings, source, "service.profile")
+        settings.problems.append(Problem(where, "service.profile", problem.message))
+        return None
+
+
+def _cross_check(settings: Settings, source: TomlSource, profile: Profile | None) -> None:
     for key, example in (("manifest", "products.jsonl"), ("model", "each-upscaler")):
         is_named = (key,) in settings.values or any(problem.key == key for problem in settings.problems)
         if not is_named:
             settings.problems.append(
                 Problem(source.label, key, f'missing; add a line such as {key} = "{example}"')
             )
+    _check_state(settings, source)
     url = settings.values.get(("service", "url"), "a real one")
     stray = [path for path in settings.values if path[0] == "simulator"]
     has_bad_url = any(problem.key == "service.url" for problem in settings.problems)
@@ -152,10 +172,35 @@ def _cross_check(settings: Settings, source: TomlSource) -> None:
             Problem(where, "[simulator]", 'is only for [service] url = "simulator"; remove one of them')
         )
     if not has_bad_url:
-        _check_webhook(settings, source)
+        _check_webhook(settings, source, profile)
+    if profile is not None:
+        _check_offers(settings, source, profile)
 
 
-def _check_webhook(settings: Settings, source: TomlSource) -> None:
+def _check_offers(settings: Settings, source: TomlSource, profile: Profile) -> None:
+    """Hold what is asked of the service against what its profile offers."""
+    values = settings.values
+    found = lacks(
+        profile,
+        model=values.get(("model",)),
+        has_cap=("limits", "max_spend") in values,
+        deletes_uploads=bool(values.get(("prepare", "delete_uploads"))),
+        has_webhooks=("webhook", "listen") in values,
+    )
+    settings.problems += [Problem(_where(settings, source, key), key, words) for key, words in found]
+
+
+def _check_state(settings: Settings, source: TomlSource) -> None:
+    """Hold `[output] state` against the `dir` it belongs to, where that can be used by itself."""
+    found = {path[1]: value for path, value in settings.values.items() if path[0] == "output"}
+    if any(problem.key in {"output.dir", "output.state"} for problem in settings.problems):
+        return
+    if (problem := state_problem(found)) is not None:
+        where = _where(settings, source, "output.state")
+        settings.problems.append(Problem(where, "output.state", problem))
+
+
+def _check_webhook(settings: Settings, source: TomlSource, profile: Profile | None) -> None:
     """Hold the webhook's address against the service's, where each of them can be used by itself."""
     is_asked = any(path[0] == "webhook" for path in settings.values) or "webhook" in source.values
     if not is_asked or any(problem.key.startswith("webhook") for problem in settings.problems):
@@ -164,7 +209,7 @@ def _check_webhook(settings: Settings, source: TomlSource) -> None:
     found: tuple[str, str] | None = ("webhook.listen", 'missing; add a line such as listen = "0.0.0.0:8080"')
     if listen is not None:
         public_url = settings.values.get(("webhook", "public_url"))
-        service_url = settings.values.get(("service", "url"), SERVICE_URL)
+        service_url = settings.values.get(("service", "url")) or (profile.url if profile else "")
         found = webhook_problem(listen, public_url, service_url)
     if found is not None:
         settings.problems.append(Problem(_where(settings, source, found[0]), *found))
@@ -182,8 +227,10 @@ def _where(settings: Settings, source: TomlSource, dotted: str) -> str:
 
 def _make_absolute(settings: Settings) -> None:
     values = settings.values
-    if folder := values.get(("output", "dir")):
-        values["output", "dir"] = settings.base_of(("output", "dir")) / Path(folder).expanduser()
+    for path in (("output", "dir"), ("output", "state")):
+        folder = values.get(path)
+        if folder and not is_bucket(folder):
+            values[path] = settings.base_of(path) / Path(folder).expanduser()
     key = values.get(("service", "key"), "")
     if key.startswith("file:"):
         file = Path(key.removeprefix("file:")).expanduser()

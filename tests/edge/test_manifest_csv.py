@@ -158,3 +158,13 @@ def test_a_long_cell_is_a_cell(tmp_path: Path) -> None:
     assert isinstance(rejected, Reject)
     assert (rejected.line, rejected.kind) == (3, "too_long")
     assert last == Row(4, "c", {"image": "c.jpg", "prompt": "z"})
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("name", ["m.csv", "m.tsv"])
+def test_cells_are_parted_by_what_the_header_has(tmp_path: Path, sign: str, name: str) -> None:
+    """A table whose name promises another separator is read by the one in its header, and counted so."""
+    (tmp_path / name).write_text(f"id{sign}image\na{sign}https://x/a.jpg\n")
+    job = Job.from_toml(f"manifest = '{name}'\nmodel = 'each-upscaler'", base=tmp_path)
+    assert list(read_manifest(job)) == [Row(2, "a", {"image": "https://x/a.jpg"})]
+    assert count_rows(job) == 1

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from batchup.edge.manifest import Reject, Row, count_rows, read_manifest
+from batchup.edge.manifest import Passed, Reject, Row, count_rows, read_manifest
+from batchup.edge.manifest.links import matching
 from batchup.job import Job
 
 
@@ -90,7 +91,48 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     (tmp_path / "in" / "other").symlink_to(tmp_path / "other")
     (tmp_path / "in" / "one.jpg").symlink_to(tmp_path / "other" / "x.jpg")
     (tmp_path / "in" / "dead.jpg").symlink_to(tmp_path / "none.jpg")
+    (tmp_path / "in" / "itself").symlink_to("itself")
     assert names(read(tmp_path, "in")) == ["a/b.jpg", "one.jpg", "other/x.jpg"]
+    assert names(read(tmp_path, "in/**/*.jpg")) == ["a/b.jpg", "one.jpg", "other/x.jpg"]
+
+
+def test_braces_stand_for_several_patterns(tmp_path: Path) -> None:
+    """What one of them matches is a row, once; the ids are relative to what stands before the first brace."""
+    touch(tmp_path, "in/a.jpg", "in/b.png", "in/c.webp", "in/x/a.jpg", "in/y/a.jpg", "in/z/a.jpg")
+    assert names(read(tmp_path, "in/*.{jpg,png}")) == ["a.jpg", "b.png"]
+    assert names(read(tmp_path, "in/{x,y,x}/*")) == ["x/a.jpg", "y/a.jpg"]
+    assert names(read(tmp_path, "in/{a.jpg,y/a.jpg}")) == ["a.jpg", "y/a.jpg"]
+
+
+def test_a_glob_goes_by_names_and_signs(tmp_path: Path) -> None:
+    """Plain parts are taken as they are, signs leave out hidden names, and `**` takes all depths."""
+    touch(tmp_path, "in/a/new/1.jpg", "in/b/new/1.jpg", "in/b/old/2.jpg", "in/.c/new/1.jpg", "in/b/[x]/3.jpg")
+    for pattern, wanted in {
+        "in/*/new/*.jpg": ["a/new/1.jpg", "b/new/1.jpg"],
+        "in/?/old/2.jpg": ["b/old/2.jpg"],
+        "in/.*/new/1.jpg": [".c/new/1.jpg"],
+        "in/[ab]/[[]x]/*": ["b/[x]/3.jpg"],
+        "in/*/**": ["a/new/1.jpg", "b/[x]/3.jpg", "b/new/1.jpg", "b/old/2.jpg"],
+    }.items():
+        assert names(read(tmp_path, pattern)) == wanted
+    assert list(matching(tmp_path / "gone", "**")) == []
+
+
+def test_links_never_lead_above_or_twice_to_a_place(tmp_path: Path) -> None:
+    """One above the folder, or into what is read anyhow, is passed over; one to a hidden folder is not."""
+    touch(tmp_path, "all/x.jpg", "all/in/a/b.jpg", "all/in/.v3/c.jpg", "other/o/d.jpg")
+    folder = tmp_path / "all" / "in"
+    for name, target in (
+        ("loop", folder.parent), ("again", folder / "a"), ("latest", folder / ".v3"),
+        ("newest", folder / ".v3"), ("out", tmp_path / "other"), ("twice", tmp_path / "other" / "o"),
+    ):  # fmt: skip
+        (folder / name).symlink_to(target)
+    (tmp_path / "other" / "up").symlink_to(tmp_path)
+    assert names(read(tmp_path, "all/in")) == ["a/b.jpg", "latest/c.jpg", "out/o/d.jpg"]
+    found = names(read(tmp_path, "all/in/**/*.jpg"))
+    assert "a/b.jpg" in found
+    assert "again/b.jpg" in found  # a pattern may name a link alone
+    assert not [one for one in found if {"loop", "up"} & set(str(one).split("/"))]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may list everything")
@@ -147,3 +189,30 @@ def test_outputs_of_another_job_are_no_new_pictures(tmp_path: Path, manifest: st
     """A folder that holds a checkpoint holds a job's outputs: they are passed over, by folder and glob."""
     touch(tmp_path, "a.jpg", "other.out/checkpoint.db", "other.out/images/a.jpg.png")
     assert [row.id for row in read(tmp_path, manifest)] == ["a.jpg"]
+
+
+def test_all_endings_of_a_jpeg_are_taken(tmp_path: Path) -> None:
+    """Names that cameras and browsers give to JPEG are those of pictures."""
+    touch(tmp_path, "in/a.jfif", "in/b.jpe", "in/c.JPG", "in/d.jpeg")
+    assert names(read(tmp_path, "in")) == ["a.jfif", "b.jpe", "c.JPG", "d.jpeg"]
+
+
+def passed(folder: Path, manifest: str) -> dict[str, int]:
+    counted = Passed()
+    job = Job.from_toml(f"manifest = '{manifest}'\nmodel = 'each-upscaler'", base=folder)
+    for _ in read_manifest(job, None, counted):
+        pass
+    return dict(counted)
+
+
+def test_what_is_no_picture_is_counted(tmp_path: Path) -> None:
+    """Files that are passed over are counted by kind, by folder and glob; other outputs are not."""
+    touch(tmp_path, "in/a.jpg", "in/b.TXT", "in/x/c.txt", "in/x/README", "in/.h.jpg", "in/o/checkpoint.db")
+    (tmp_path / "in" / "l.jpg").symlink_to(tmp_path / "none.jpg")
+    os.mkfifo(tmp_path / "in" / "pipe.jpg")
+    rest = {".txt": 2, "without an ending": 1, "a link that leads nowhere": 1}
+    assert passed(tmp_path, "in") == {**rest, "hidden": 1, "no file": 1}
+    assert passed(tmp_path, "in/**") == rest
+    for k in range(60):
+        touch(tmp_path, f"many/f.x{k}")
+    assert passed(tmp_path, "many")["others"] == 10

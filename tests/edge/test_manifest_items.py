@@ -4,6 +4,7 @@ import hashlib
 import os
 import resource
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from batchup.core.items import Item, Json, LocalFile
 from batchup.edge.feeding.items import MAX_FILE_BYTES, Draft, ItemMaker
 from batchup.edge.images.contents import Contents, Mark
 from batchup.edge.manifest import Reject, Row
+from batchup.edge.page.inputs import Inputs
 from batchup.errors import DiskProblem
 from batchup.job import Job
 
@@ -60,6 +62,23 @@ def item(made: Item | Reject) -> Item:
 def reject(made: Item | Reject) -> Reject:
     assert isinstance(made, Reject)
     return made
+
+
+@pytest.mark.parametrize("spelled", ["{}", "file://{}", "FILE://localhost{}", "~/{home}"])
+def test_a_file_may_be_spelled_in_several_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelled: str
+) -> None:
+    """The address of a file, and a path in the home folder, are that file: one request and one id."""
+    path = tmp_path / "in put" / "a.png"
+    path.parent.mkdir()
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    written = str(path).replace(" ", "%20") if "://" in spelled else str(path)
+    value = spelled.format(written, home="in put/a.png")
+    job = job_of(tmp_path)
+    found = item(make(job, image=value))
+    assert (found.id, found.files["image"].path) == ("in put/a.png", str(path))
+    assert Inputs(job).path_of({"image": value}) == path
 
 
 def test_the_rows_parameters_win(tmp_path: Path) -> None:
@@ -162,7 +181,12 @@ def test_addresses_pass_as_they_are(tmp_path: Path, value: str) -> None:
         ({"image": "x" * 5000}, "missing_file", "File name too long"),
         ({"image": "huge.jpg"}, "too_large", "larger than the 100 MB"),
         ({"image": "a.jpg", "mask": "none.png"}, "missing_file", '"mask": the file'),
-        ({"image": "s3://bucket/a.jpg"}, "bad_url", "s3://, which is not built yet"),
+        (
+            {"image": "ftp://host/a.jpg"},
+            "bad_url",
+            "is at ftp://; use https://, a bucket such as s3://, or a file",
+        ),
+        ({"image": "s3://bucket/"}, "bad_url", "is a bucket or a folder in one, not an object"),
         ({"image": "https://"}, "bad_url", "is no address"),
         ({"image": "https://x/a b.jpg"}, "bad_url", "is no address"),
         ({"image": "http://[::1/x"}, "bad_url", "is no address"),
@@ -262,3 +286,26 @@ def test_the_content_type_is_what_the_file_is(tmp_path: Path, name: str, head: b
     """A file's type is told by its first bytes, and by its name where those say nothing."""
     (tmp_path / name).write_bytes(head)
     assert item(make(job_of(tmp_path), image=name)).files["image"].content_type == kind
+
+
+def test_a_row_names_no_other_model(tmp_path: Path) -> None:
+    """Where parameters lie beside what is bought, one of its name is refused: it could be dearer."""
+    profile = tmp_path / "own.toml"
+    profile.write_text(
+        'title = "Own"\nurl = "https://own.example/v1"\nkey = "env:OWN"\n[[create]]\nmodel = "{model}"\n'
+        'path = "run"\nbody = { model = "{model}", version = 2 }\n[prediction]\npath = "run/{id}"\n'
+        'id = ["id"]\nstatus = "s"\nok = ["done"]\nbad = ["failed"]\noutput = ["out"]\nerror = ["e"]\n'
+        '[alive]\npath = "a"\n'
+    )
+    url = "https://x.example/a.jpg"
+    job = job_of(tmp_path, f"[service]\nprofile = '{profile}'", model="cheap")
+    assert item(make(job, "a", image=url, scale=2)).input == {"image": url, "scale": 2}
+    for name in ("model", "version"):
+        named: dict[str, Any] = {name: "dearer"}
+        reject = make(job, "a", image=url, **named)
+        assert isinstance(reject, Reject)
+        assert reject.message == (
+            f'Line 7: "{name}" is no parameter: in a request to Own it says what is bought, or how;'
+            " take it out of the row."
+        )
+    assert make(job_of(tmp_path, model="each-upscaler"), "a", image=url, model="dearer")

@@ -57,5 +57,13 @@ def test_a_full_disk_is_a_problem_of_the_disk() -> None:
 
 
 def _fill(seen: Seen) -> None:
-    for number in range(1000):
+    for number in range(25_000):
         seen.check(f"{'x' * 200}{number}", A, number)
+
+
+def test_no_id_is_forgotten_while_the_table_grows() -> None:
+    """An id is known from the row on that gave it first, whichever row makes the table grow."""
+    with Seen() as seen:
+        for line in range(1, 6000):  # it grows twice
+            assert seen.check(f"id{line}", A, line) is None
+            assert seen.check(f"id{line}", A, line) == Duplicate(line)

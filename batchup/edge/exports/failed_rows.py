@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from batchup.edge.exports.exporting import Results
-from batchup.edge.feeding.feeder import first_of_each_id
 from batchup.edge.feeding.items import Draft, ItemMaker
+from batchup.edge.feeding.reading import first_of_each_id
 from batchup.edge.images.contents import Contents
 from batchup.job import Job
 

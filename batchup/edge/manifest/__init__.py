@@ -1,135 +1,106 @@
-"""The manifest, read as a stream: JSON Lines, CSV, TSV, a list, a folder of images or a glob.
+"""The manifest, read as a stream: tables, lists, Parquet, tar shards, folders, globs; here or in a bucket.
 
 Memory does not grow with its length. What cannot be used comes as a `Reject` with its line, in its place.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
-from batchup.edge.manifest.csv_rows import count_csv, read_csv
-from batchup.edge.manifest.folder import (
-    count_folder,
-    count_glob,
-    is_glob,
-    read_folder,
-    read_glob,
-    split_glob,
-)
-from batchup.edge.manifest.json_lines import count_json_lines, read_json_lines
-from batchup.edge.manifest.media import MEDIA_PARAMETERS, image_parameter
-from batchup.edge.manifest.rows import Columns, Reject, Row
-from batchup.edge.manifest.text_list import count_text_list, read_text_list
+from batchup.core.redaction import plain_words
+from batchup.edge.manifest.copies import make_copy
+from batchup.edge.manifest.passed import Passed
+from batchup.edge.manifest.readers import is_copied, is_elsewhere, reader_of, refuse_unknown_kind, unreadable
+from batchup.edge.manifest.rows import Member, Position, Reject, Row
 from batchup.edge.manifest.watch import ManifestWatch
+from batchup.edge.stores import StoreProblem
 from batchup.errors import DataProblem
 from batchup.job import Job
 
-__all__ = ["Reject", "Row", "count_rows", "manifest_folder", "read_manifest", "watch_manifest"]
+__all__ = [
+    "Member",
+    "Passed",
+    "Position",
+    "Reject",
+    "Row",
+    "count_rows",
+    "fetch_manifest",
+    "has_columns",
+    "is_copied",
+    "is_elsewhere",
+    "manifest_file",
+    "manifest_folder",
+    "read_manifest",
+    "watch_manifest",
+]
 
-_LIST_SUFFIXES: Final = (".txt", ".lst", ".list")
-_TAB_SUFFIXES: Final = (".tsv", ".tab")
-_READABLE: Final = "JSON Lines (.jsonl), CSV, TSV, a list (.txt), a folder of images or a glob"
 
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """How one manifest is read and counted, and the folder that its image paths are relative to."""
-
-    path: Path
-    folder: Path
-    read: Callable[[], Iterator[Row | Reject]]
-    count: Callable[[], int]
-
-
-def read_manifest(job: Job) -> Iterator[Row | Reject]:
+def read_manifest(
+    job: Job, start: Position | None = None, passed: Passed | None = None
+) -> Iterator[Row | Reject]:
     """Yield each row of a job's manifest, or why it cannot be one, in order.
 
+    `start` is where a row begins, by the `next_offset` of the one before it: only plain files have such.
+    `passed` is told at the end what was passed over.
     Raises DataProblem in one sentence for a manifest that is missing or cannot be used at all.
     """
-    reader = _reader_of(job)
-    try:
-        yield from reader.read()
-    except OSError as problem:
-        raise _unreadable(reader.path, problem) from problem
+    with _problems(job):
+        reader = reader_of(job)
+        yield from reader.read(start)
+        if passed is not None:
+            passed.update(reader.passed)
 
 
 def count_rows(job: Job) -> int:
     """Count what `read_manifest` will yield, without looking into the rows; DataProblem as there."""
-    reader = _reader_of(job)
-    try:
-        return reader.count()
-    except OSError as problem:
-        raise _unreadable(reader.path, problem) from problem
+    with _problems(job):
+        return reader_of(job).count()
+
+
+def fetch_manifest(job: Job) -> None:
+    """Copy a manifest that is not on this machine into the output folder, as it is now. Blocking.
+
+    Nothing is done for one that is here, or that is read where it is. Raises DataProblem where it cannot be
+    had, UsageProblem where standard input is a terminal, and DiskProblem.
+    """
+    refuse_unknown_kind(job)
+    if is_copied(job):
+        with _problems(job):
+            make_copy(job)
 
 
 def manifest_folder(job: Job) -> Path:
     """Tell the folder that the image paths of a job's manifest are relative to; DataProblem as above."""
-    return _reader_of(job).folder
+    if is_elsewhere(job.manifest):
+        return job.base
+    return reader_of(job).folder
+
+
+def manifest_file(job: Job) -> Path | None:
+    """Return the one file of this machine that a manifest's rows are in, if there is one; errors as above."""
+    with _problems(job):
+        return reader_of(job).file
+
+
+def has_columns(job: Job) -> bool:
+    """Whether a row of a job's manifest is more than an image, so that `[columns]` means anything."""
+    with _problems(job):
+        return reader_of(job).has_columns
 
 
 def watch_manifest(job: Job) -> ManifestWatch:
     """Remember a job's manifest as it is now; DataProblem as above."""
-    return ManifestWatch(_reader_of(job).path)
+    with _problems(job):
+        return reader_of(job).watch()
 
 
-def _reader_of(job: Job) -> _Reader:
-    manifest = str(Path(job.manifest).expanduser())
-    path = job.base / manifest
+@contextmanager
+def _problems(job: Job) -> Iterator[None]:
+    """Say in one sentence what a disk or a store has against a manifest."""
     try:
-        if path.is_dir():
-            return _folder_reader(job, path)
-        if path.is_file():
-            return _file_reader(job, path)
-        if is_glob(manifest):
-            root, pattern = split_glob(manifest)
-            if (job.base / root).is_dir():
-                return _glob_reader(job, job.base / root, pattern)
-            path = job.base / root
-    except (OSError, ValueError) as problem:
-        raise _unreadable(path, problem) from problem
-    raise DataProblem(f"There is no {path}; check `manifest` in the job file, or --manifest.")
-
-
-def _unreadable(path: Path, problem: OSError | ValueError) -> DataProblem:
-    reason = problem.strerror if isinstance(problem, OSError) else problem
-    return DataProblem(f"The manifest {path} cannot be read: {reason}.")
-
-
-def _folder_reader(job: Job, path: Path) -> _Reader:
-    outputs = job.output.dir
-    read = partial(read_folder, path, _picture(job), outputs=outputs)
-    return _Reader(path, path, read, partial(count_folder, path, outputs=outputs))
-
-
-def _glob_reader(job: Job, root: Path, pattern: str) -> _Reader:
-    outputs = job.output.dir
-    read = partial(read_glob, root, pattern, _picture(job), outputs=outputs)
-    return _Reader(root / pattern, root, read, partial(count_glob, root, pattern, outputs=outputs))
-
-
-def _file_reader(job: Job, path: Path) -> _Reader:
-    columns = Columns.of(job.columns)
-    suffix = path.suffix.lower()
-    if suffix in {".jsonl", ".ndjson"}:
-        return _Reader(
-            path, path.parent, partial(read_json_lines, path, columns), partial(count_json_lines, path)
-        )
-    if suffix == ".csv":
-        return _Reader(path, path.parent, partial(read_csv, path, columns), partial(count_csv, path))
-    if suffix in _TAB_SUFFIXES:
-        read = partial(read_csv, path, columns, delimiter="\t")
-        return _Reader(path, path.parent, read, partial(count_csv, path, delimiter="\t"))
-    if suffix in _LIST_SUFFIXES:
-        read_list = partial(read_text_list, path, _picture(job))
-        return _Reader(path, path.parent, read_list, partial(count_text_list, path))
-    raise DataProblem(f"The manifest {path} is of an unknown kind; use {_READABLE}.")
-
-
-def _picture(job: Job) -> str:
-    """Name the parameter that a list's or a folder's images go to."""
-    for parameter in job.columns:
-        if parameter in MEDIA_PARAMETERS:
-            return parameter
-    return image_parameter(job.model)
+        yield
+    except OSError as problem:
+        where = plain_words(job.manifest) if is_elsewhere(job.manifest) else job.base / job.manifest
+        raise unreadable(where, problem) from problem
+    except StoreProblem as problem:
+        raise DataProblem(problem.message, remedy=problem.remedy) from None

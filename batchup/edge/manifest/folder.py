@@ -1,44 +1,52 @@
 """A folder of images, or a glob: each image file is a row, its relative path the id."""
 
-import glob
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePath
 from typing import Self
 
 from batchup.edge.database.schema import NAME as CHECKPOINT
+from batchup.edge.manifest.in_order import in_order
+from batchup.edge.manifest.links import Links, is_folder, matching
 from batchup.edge.manifest.media import is_image_name, is_unsendable_name
+from batchup.edge.manifest.passed import DEAD_LINK, HIDDEN, LOOP, NO_FILE, Passed
+from batchup.edge.manifest.patterns import expand, has_braces
 from batchup.edge.manifest.rows import Reject, Row, is_utf8, read_id, shown
 
 _GLOB_SIGNS = frozenset("*?[")
 
 
-def read_folder(folder: Path, parameter: str, *, outputs: Path) -> Iterator[Row | Reject]:
+def read_folder(folder: Path, parameter: str, passed: Passed, *, outputs: Path) -> Iterator[Row | Reject]:
     """Yield a row for each image in a folder and those below it, in the order of their names.
 
-    Hidden files and the job's own `outputs` are passed over; pictures that no model takes and folders
-    that cannot be listed are rejects. Holds the names of one folder at a time.
+    Hidden files, what is no picture, which `passed` counts, and the job's own `outputs` are passed over;
+    pictures that no model takes and folders that cannot be listed are rejects. Many names of one folder are
+    sorted on disk; DiskProblem where the temporary one cannot hold them.
     """
-    yield from _rows(_walk(folder, "", (), _Outputs.of(outputs)), parameter)
+    yield from _rows(_walk(folder, "", (), _Outputs.of(outputs), passed), parameter)
 
 
-def count_folder(folder: Path, *, outputs: Path) -> int:
-    """Count what a folder will yield."""
-    return sum(1 for _ in _walk(folder, "", (), _Outputs.of(outputs)))
+def count_folder(folder: Path, *, outputs: Path, at_most: int | None = None) -> int:
+    """Count what a folder will yield, or find out whether that is as much as `at_most`."""
+    return sum(1 for _ in islice(_walk(folder, "", (), _Outputs.of(outputs), Passed()), at_most))
 
 
-def read_glob(root: Path, pattern: str, parameter: str, *, outputs: Path) -> Iterator[Row | Reject]:
+def read_glob(
+    root: Path, pattern: str, parameter: str, passed: Passed, *, outputs: Path
+) -> Iterator[Row | Reject]:
     """Yield a row for each image under `root` that a pattern matches, sorted; `**` is folders at any depth.
 
-    Hidden files and the job's own `outputs` are passed over. Holds all the names that match.
+    Braces stand for several patterns. Hidden files, what is no picture, which `passed` counts, and the job's
+    own `outputs` are passed over. Many names are sorted on disk, as above.
     """
-    yield from _rows(_matches(root, pattern, _Outputs.of(outputs)), parameter)
+    yield from _rows(_matches(root, pattern, _Outputs.of(outputs), passed), parameter)
 
 
 def count_glob(root: Path, pattern: str, *, outputs: Path) -> int:
     """Count what a pattern will yield."""
-    return sum(1 for _ in _matches(root, pattern, _Outputs.of(outputs)))
+    return sum(1 for _ in _matches(root, pattern, _Outputs.of(outputs), Passed()))
 
 
 def is_glob(name: str) -> bool:
@@ -47,10 +55,11 @@ def is_glob(name: str) -> bool:
 
 
 def split_glob(manifest: str) -> tuple[Path, str]:
-    """Split a pattern into the folder before its first sign and the rest."""
+    """Split a pattern into the folder before its first sign or brace and the rest."""
     path = Path(manifest)
     parts = path.parts[:-1]
-    fixed = next((index for index, part in enumerate(parts) if is_glob(part)), len(parts))
+    signs = _GLOB_SIGNS | {"{"} if has_braces(manifest) else _GLOB_SIGNS
+    fixed = next((index for index, part in enumerate(parts) if not signs.isdisjoint(part)), len(parts))
     root = Path(*parts[:fixed])
     return root, str(path.relative_to(root))
 
@@ -112,31 +121,52 @@ def _row(ordinal: int, name: str, parameter: str) -> Row | Reject:
 
 
 def _walk(
-    folder: Path, prefix: str, above: tuple[tuple[int, int], ...], outputs: _Outputs
+    folder: Path,
+    prefix: str,
+    above: tuple[tuple[int, int], ...],
+    outputs: _Outputs,
+    passed: Passed,
+    *,
+    links: Links | None = None,
 ) -> Iterator[str | OSError]:
+    links = Links(folder) if links is None else links
     try:
         identity = _identity(folder / prefix)
         if identity in above:
             return  # a link that leads back to where it came from
         with os.scandir(folder / prefix) as entries:
-            kept = sorted((entry.name, entry.is_dir()) for entry in entries if _is_wanted(entry))
+            kept = in_order((entry.name, is_folder(entry)) for entry in entries if _is_wanted(entry, passed))
     except OSError as problem:
         if not prefix:
             raise
         yield problem
         return
-    for name, is_folder in kept:
+    for name, has_more in kept:
         inner = f"{prefix}{name}"
-        if not is_folder:
+        if not has_more:
             yield inner
+        elif not links.is_taken(folder / inner):
+            passed.note(LOOP)
         elif not outputs.is_folder(folder / inner):
-            yield from _walk(folder, f"{inner}/", (*above, identity), outputs)
+            yield from _walk(folder, f"{inner}/", (*above, identity), outputs, passed, links=links)
 
 
-def _is_wanted(entry: os.DirEntry[str]) -> bool:
+def _is_wanted(entry: os.DirEntry[str], passed: Passed) -> bool:
     if entry.name.startswith("."):
+        passed.note(HIDDEN)
         return False
-    return entry.is_dir() or (entry.is_file() and _is_picture(entry.name))
+    if is_folder(entry):
+        return True
+    if entry.is_symlink() and not Path(entry).is_file():
+        passed.note(DEAD_LINK)
+        return False
+    if not entry.is_file():
+        passed.note(NO_FILE)
+        return False
+    is_picture = _is_picture(entry.name)
+    if not is_picture:
+        passed.note_name(entry.name)
+    return is_picture
 
 
 def _is_picture(name: str) -> bool:
@@ -149,9 +179,15 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _matches(root: Path, pattern: str, outputs: _Outputs) -> Iterator[str]:
-    found = glob.iglob(pattern, root_dir=root, recursive=True)  # noqa: PTH207 - Path.glob takes hidden files too
-    for name in sorted(set(found)):
+def _matches(root: Path, pattern: str, outputs: _Outputs, passed: Passed) -> Iterator[str]:
+    found = ((name, False) for one in expand(pattern) for name in matching(root, one))
+    for name, _ in in_order(found):
         path = root / name
-        if _is_picture(name) and path.is_file() and not outputs.has(path, root):
-            yield PurePath(name).as_posix()
+        if not path.is_file():
+            if path.is_symlink() and not path.is_dir():
+                passed.note(DEAD_LINK)
+        elif not outputs.has(path, root):
+            if _is_picture(name):
+                yield PurePath(name).as_posix()
+            else:
+                passed.note_name(name)

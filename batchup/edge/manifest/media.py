@@ -1,6 +1,5 @@
 """Which parameters of the known models are pictures, and which files are."""
 
-from pathlib import PurePath
 from typing import Final
 
 IMAGE_PARAMETERS: Final = ("image", "image_url", "img", "input_image", "init_image", "init_image_url")
@@ -35,15 +34,17 @@ _TYPES: Final = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
     ".jpe": "image/jpeg",
+    ".jfif": "image/jpeg",
     ".png": "image/png",
     ".webp": "image/webp",
     ".gif": "image/gif",
     ".bmp": "image/bmp",
     ".tif": "image/tiff",
     ".tiff": "image/tiff",
+    ".avif": "image/avif",
 }
 UNSENDABLE_SUFFIXES: Final = frozenset(
-    {".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd", ".svg", ".dng", ".cr2", ".cr3", ".nef", ".arw"}
+    {".heic", ".heif", ".jxl", ".jp2", ".psd", ".svg", ".dng", ".cr2", ".cr3", ".nef", ".arw"}
 )
 """Pictures no model takes: they are rejected by name, not passed over."""
 
@@ -53,14 +54,20 @@ def image_parameter(model: str) -> str:
     return _IMAGE_PARAMETER_OF.get(model, "image")
 
 
+def _suffix(name: str) -> str:
+    """Return a name's ending in lower case, as a path's; paths themselves are too slow for millions."""
+    stem, _, ending = name.rpartition(".")
+    return f".{ending.lower()}" if stem and not stem.endswith("/") else ""
+
+
 def is_image_name(name: str) -> bool:
     """Whether a file's name is that of a picture the service takes."""
-    return PurePath(name).suffix.lower() in _TYPES
+    return _suffix(name) in _TYPES
 
 
 def is_unsendable_name(name: str) -> bool:
     """Whether a file's name is that of a picture the service does not take."""
-    return PurePath(name).suffix.lower() in UNSENDABLE_SUFFIXES
+    return _suffix(name) in UNSENDABLE_SUFFIXES
 
 
 def content_type(name: str, head: bytes) -> str:
@@ -75,6 +82,8 @@ def content_type(name: str, head: bytes) -> str:
     ):
         if head.startswith(magic):
             return kind
+    if head[4:11] == b"ftypavi":
+        return "image/avif"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image/webp"
-    return _TYPES.get(PurePath(name).suffix.lower(), "application/octet-stream")
+    return _TYPES.get(_suffix(name), "application/octet-stream")
