@@ -8,6 +8,12 @@ import msgspec
 
 from batchup.core.items import Json, LocalFile
 
+FINGERPRINT_DIGITS = 24
+"""96 bits: the chance that two of ten million requests differ and have the same is one in 10 ** 15."""
+
+_PLAIN = frozenset({str, int, bool, type(None)})
+"""Types of values that are spelled in one way alone."""
+
 _INTEGRAL_BELOW = 2.0**63
 """Floats from here on stay floats: written out as integers they would be hundreds of digits long."""
 
@@ -21,9 +27,9 @@ def canonical(value: Json) -> bytes:
 
 
 def fingerprint(model: str, parameters: Mapping[str, Json], files: Mapping[str, LocalFile]) -> str:
-    """Hash a logical request to 64 hex digits; a parameter in `files` counts by its image's content."""
+    """Hash a logical request to 24 hex digits; a parameter in `files` counts by its image's content."""
     contents = {name: {"sha256": file.sha256} for name, file in files.items()}
-    return _sha256({"model": model, "input": {**parameters, **contents}})
+    return _sha256({"model": model, "input": {**parameters, **contents}})[:FINGERPRINT_DIGITS]
 
 
 def value_hash(value: Json) -> str:
@@ -51,13 +57,13 @@ def _sha256(value: Json) -> str:
 
 
 def _normal(value: Json) -> Json:
+    if type(value) in _PLAIN:  # nearly all, and there are millions
+        return value
     if isinstance(value, Mapping):
-        return {key: _normal(inner) for key, inner in value.items()}
+        return {key: inner if type(inner) in _PLAIN else _normal(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_normal(inner) for inner in value]
-    if isinstance(value, float):
-        return _normal_number(value)
-    return value
+    return _normal_number(value) if isinstance(value, float) else value
 
 
 def _normal_number(value: float) -> float:

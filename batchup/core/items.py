@@ -13,12 +13,21 @@ Json: TypeAlias = Any
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """An image on this machine: `path` as it can be opened here, `size` in bytes, `sha256` in hex."""
+    """An image whose bytes can be had here: `path` as it can be opened, `size` in bytes, `sha256` in hex.
+
+    `sha256` names what the service is given: the content, or the content and what is done to it first, or
+    for an object in a bucket its address and etag. `content_type` is that of what the service is given.
+    """
 
     path: str
     sha256: str
     size: int
     content_type: str
+    offset: int | None = None  # where its bytes begin inside an archive; None: it is a file of its own
+    is_stored: bool = False  # `path` is the address of an object in a bucket, or of an archive there
+    can_sign: bool = False  # the service can fetch it from its bucket by an address that is signed
+    content: str = ""  # the hash of its bytes, where `sha256` is not that; empty too where nobody read them
+    etag: str = ""  # of the object in the bucket, as it was looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +89,4 @@ class Outcome:
     saved_at: float | None = None
     failure: Failure | None = None
     input: Mapping[str, Json] = field(default_factory=dict)
+    shared_with: str | None = None  # the item whose prediction this one shares

@@ -55,20 +55,21 @@ def _accept(call: Call, model: Model, data: Mapping[str, Any]) -> Prediction:
     service = call.service
     number = service.book.next_number
     content = content_hash(model.slug, {name: _logical(call, value) for name, value in data.items()})
-    service.judge.accepted(is_duplicate=service.book.is_bought(content, service.clock.now()))
     envelope = None
     if call.hits("failed_permanent", number):
         envelope = content_refused(model.slug)
     elif call.hits("failed_prediction", number):
         envelope = provider_failed(model.slug)
-    prediction = service.book.accept(
-        model=model.slug,
-        data=data,
-        content=content,
-        duration_s=service.durations.draw(service.dice.rng("duration", number)),
-        cost=_price(call, model),
-        envelope=envelope,
-    )
+    with service.store.together():  # a kill leaves either both or none
+        service.judge.accepted(is_duplicate=service.book.is_bought(content, service.clock.now()))
+        prediction = service.book.accept(
+            model=model.slug,
+            data=data,
+            content=content,
+            duration_s=service.durations.draw(service.dice.rng("duration", number)),
+            cost=_price(call, model),
+            envelope=envelope,
+        )
     if not prediction.is_checked:
         service.inputs.start(prediction)
     return prediction

@@ -1,5 +1,6 @@
 """Local files on their way to the service."""
 
+from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
@@ -8,7 +9,7 @@ from core.parts import AGAIN, EPOCH, NEVER, Bench, ended, failed, moves, problem
 from core.world import item
 
 from batchup.core.items import Failure, Item
-from batchup.core.messages import Command, KeepUpload, KeyRead, Put, Stop, Uploaded, UploadFailed
+from batchup.core.messages import Command, KeepUpload, KeyRead, Place, Put, Stop, Uploaded, UploadFailed
 from batchup.core.requests import Create, Done, Presign, Presigned, Wait
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
@@ -70,7 +71,7 @@ def test_one_content_is_uploaded_once() -> None:
 def test_what_is_there_already_is_not_uploaded() -> None:
     """An upload of an earlier run is used while it lasts."""
     bench = Bench(0)
-    bench.read(item("a", is_local=True), uploaded={"sha-a": "https://f/a"})
+    bench.read(item("a", is_local=True), uploaded={"sha-a": Place("https://f/a", EPOCH + 86_400)})
     assert bench.send(Create, 0.0).input["image"] == "https://f/a"
 
 
@@ -283,7 +284,7 @@ def test_a_refused_upload_leaves_alone_who_is_in_flight() -> None:
 def test_an_upload_nobody_needs_is_forgotten() -> None:
     """When the last item that needed a content is done, its upload is not kept in memory."""
     bench = Bench(0)
-    bench.read(item("a", is_local=True), uploaded={"sha-a": "https://f/a"})
+    bench.read(item("a", is_local=True), uploaded={"sha-a": Place("https://f/a", EPOCH + 86_400)})
     bench.fail_create(Verdict.PERMANENT)
     assert bench.board.uploads == {}
 
@@ -317,3 +318,17 @@ def test_an_item_with_two_files_waits_for_both() -> None:
     assert list(bench.board.prepared) == []
     upload(bench)
     assert bench.send(Create, 0.0).input == {"image": "https://f/x", "mask": "https://f/x"}
+
+
+def test_what_a_file_is_deleted_by_is_kept_before_it_is_put() -> None:
+    """A PUT that was killed, or whose answer was lost, leaves no file that nobody can delete."""
+    place = replace(PLACE, public_url="https://f/x?signature=s", file_id="file-1")
+    commands = [
+        bench.answer(bench.send(Presign, 0.0), place, 0.0)
+        for bench in (local(deletes_uploads=True), local(deletes_uploads=False))
+    ]
+    first, second = commands[0]
+    assert first == KeepUpload("sha-i0", "https://f/x", 0.0, "file-1")  # and is never handed on by itself
+    assert [type(one) for one in (second, *commands[1])] == [Put, Put]
+    nameless = local(deletes_uploads=True)
+    assert [type(one) for one in nameless.answer(nameless.send(Presign, 0.0), PLACE, 0.0)] == [Put]

@@ -1,14 +1,18 @@
 """Uploading: one try, of the very bytes that were looked at, and a word on whether another try may help."""
 
 import hashlib
+import os
+import socket
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from edge.servers import answer, free_port, serving
 
 from batchup.core.items import LocalFile
 from batchup.core.messages import Put, Uploaded, UploadFailed
-from batchup.edge.images.put import Uploader
+from batchup.edge.images.put import Uploader, UploadSettings
 
 pytestmark = pytest.mark.anyio
 BYTES = b"a photo"
@@ -18,7 +22,8 @@ async def put(path: Path, url: str, *, data: bytes = BYTES) -> tuple[Uploaded | 
     """Upload, and say which files were told to have changed."""
     changed: list[str] = []
     file = LocalFile(str(path), hashlib.sha256(data).hexdigest(), len(data), "image/jpeg")
-    async with Uploader(timeout_s=2.0, stall_s=2.0, on_changed=changed.append) as uploader:
+    settings = UploadSettings(timeout_s=2.0, stall_s=2.0)
+    async with Uploader(settings, on_changed=changed.append) as uploader:
         return await uploader.put(Put(file, url, {}, "https://cdn.example/a.jpg", 9.0)), changed
 
 
@@ -76,6 +81,45 @@ async def test_a_file_that_is_not_there_fails_for_good(photo: Path, name: str, *
     assert failed((await put(photo.parent / name, "http://127.0.0.1:9/"))[0]) is again
 
 
+async def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    """What has become a pipe fails one upload, and nobody waits for what may come through it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    other_end = Thread(target=lambda: os.close(os.open(pipe, os.O_WRONLY)))  # who waits, waits for this
+    other_end.start()
+    event, changed = await put(pipe, "http://127.0.0.1:9/")
+    other_end.join()
+    assert isinstance(event, UploadFailed)
+    assert (event.failure.message, event.failure.retryable) == (f"{pipe} cannot be read: not a file", False)
+    assert changed == []
+
+
 async def test_a_read_error_may_pass() -> None:
     """A disk or network folder that does not give the bytes now may give them in a minute."""
     assert failed((await put(Path("/proc/self/mem"), "http://127.0.0.1:9/"))[0])
+
+
+async def test_another_file_of_the_same_name_is_not_sent(photo: Path) -> None:
+    """What was hashed is what is sent, whichever file has its name by then."""
+    file = LocalFile(str(photo), hashlib.sha256(BYTES).hexdigest(), len(BYTES), "image/jpeg")
+    async with Uploader(UploadSettings(timeout_s=2.0, stall_s=2.0)) as uploader:
+        with ExitStack() as stack:
+            source = await uploader._ready(file, stack)
+            photo.with_name("b.jpg").write_bytes(b"another")
+            photo.with_name("b.jpg").replace(photo)
+            assert source.opened.read() == BYTES
+            source.check()
+
+
+async def test_a_file_that_is_written_to_while_it_is_sent_was_not_uploaded(photo: Path) -> None:
+    """Nobody knows which bytes have arrived: no prediction is given their address."""
+
+    def behave(connection: socket.socket, request: bytes) -> bool:
+        assert request.endswith(BYTES)
+        photo.write_bytes(b"another")
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        return False
+
+    with serving(behave) as server:
+        event, changed = await put(photo, server.url)
+    assert (failed(event), changed) == (False, [str(photo)])

@@ -2,10 +2,11 @@
 
 from batchup.core.board import Board, Upload
 from batchup.core.items import Failure
-from batchup.core.messages import Command, Put, Uploaded, UploadFailed
+from batchup.core.messages import Command, KeepUpload, Put, SignAddress, Uploaded, UploadFailed
 from batchup.core.reactions import queue
 from batchup.core.reactions.ending import end, fail, weigh
-from batchup.core.requests import Presign, Presigned, Problem
+from batchup.core.redaction import plain_address
+from batchup.core.requests import Presign, Presigned, Problem, Sign
 from batchup.core.retry import COST_THROTTLE
 from batchup.core.verdicts import Verdict
 from batchup.errors import Unavailable
@@ -14,14 +15,22 @@ TRIES = 5  # of one round; an item has as many rounds as attempts
 ROUND_PAUSE_S = 60.0
 UPLOAD_LASTS_S = 86400.0  # reckoned with where the service does not say
 EXPIRY_MARGIN_S = 3600.0  # an upload is not used again this close to its end
+SIGNED_LASTS_S = 86400.0  # real seconds; an address is signed for at least so long
+SIGNED_TIMEOUTS = 2.0  # and for so many of an item's timeouts
 
 
 def on_sent(board: Board, request: Presign) -> list[Command]:
     """The presign goes out."""
-    board.wanted_uploads.pop(request.sha256, None)
-    board.uploads[request.sha256].is_under_way = True
+    queue.begin_upload(board, request.sha256)
     board.presigned_count += 1
     return []
+
+
+def on_sign(board: Board, request: Sign) -> list[Command]:
+    """An address is to be signed for an object in a bucket: the edge does it, and asks nobody."""
+    queue.begin_upload(board, request.sha256)
+    lasts_s = max(SIGNED_LASTS_S, SIGNED_TIMEOUTS * board.policy.timeout_s / board.calendar.speed)
+    return [SignAddress(board.uploads[request.sha256].file, lasts_s)]
 
 
 def on_answer(board: Board, request: Presign, answer: Presigned | Problem, now: float) -> list[Command]:
@@ -29,8 +38,18 @@ def on_answer(board: Board, request: Presign, answer: Presigned | Problem, now: 
     upload = board.uploads[request.sha256]
     if isinstance(answer, Presigned):
         board.brakes.worked()
-        lasts = answer.expires_at or board.calendar.to_unix(now) + UPLOAD_LASTS_S
-        return [Put(upload.file, answer.put_url, answer.headers, answer.public_url, lasts - EXPIRY_MARGIN_S)]
+        ends_at = answer.expires_at or board.calendar.to_unix(now) + UPLOAD_LASTS_S
+        return [
+            *_to_be_deleted(board, upload, answer),
+            Put(
+                upload.file,
+                answer.put_url,
+                answer.headers,
+                answer.public_url,
+                ends_at - EXPIRY_MARGIN_S / board.calendar.speed,
+                answer.file_id,
+            ),
+        ]
     commands = weigh(board, answer, now)
     match answer.verdict:
         case Verdict.PERMANENT:
@@ -45,11 +64,18 @@ def on_answer(board: Board, request: Presign, answer: Presigned | Problem, now: 
     return commands
 
 
+def _to_be_deleted(board: Board, upload: Upload, answer: Presigned) -> list[Command]:
+    """Remember by what name a file is deleted, before there is one: a PUT may work and nobody be told."""
+    if answer.file_id is None or not board.policy.deletes_uploads:
+        return []
+    return [KeepUpload(upload.file.sha256, plain_address(answer.public_url), 0.0, answer.file_id)]
+
+
 def on_uploaded(board: Board, event: Uploaded, now: float) -> list[Command]:
     """The bytes are there."""
     board.budget.give(now)
     board.brakes.uploaded()
-    return queue.uploaded(board, event.sha256, event.url, event.expires_at)
+    return queue.uploaded(board, event, now)
 
 
 def on_upload_failed(board: Board, event: UploadFailed, now: float) -> list[Command]:

@@ -1,7 +1,9 @@
 """Telling a whole picture from a broken one: every byte is decoded, within a bound on pixels."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from PIL import ImageFile
@@ -12,10 +14,11 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from batchup.edge.files import disk_problems
 from batchup.edge.images.picture_ends import has_end
+from batchup.edge.images.room import MOST_PIXELS, ROOM, pixels_of
 
 _HEAD_BYTES = 30  # as far as a WebP file tells its size
 _MOST_FRAMES = 10_000  # a minute's worth of empty frames fits into a few megabytes
-_DECODERS: dict[str, Callable[[Path], ImageFile.ImageFile]] = {
+_DECODERS: dict[str, Callable[[Path | BytesIO], ImageFile.ImageFile]] = {
     "png": PngImageFile,
     "jpg": JpegImageFile,
     "webp": WebPImageFile,
@@ -52,9 +55,7 @@ def check_picture(path: Path, *, max_pixels: int) -> Picture:
     try:
         if extension == "webp":
             _check_size(*_webp_size(head), max_pixels)
-        with _open(extension, path) as image:
-            _decode(image, max_pixels)
-            width, height = image.size
+        width, height = _size_of_decoded(extension, path, max_pixels)
     except BadPicture:
         raise
     except MemoryError as error:
@@ -67,6 +68,42 @@ def check_picture(path: Path, *, max_pixels: int) -> Picture:
     if not is_whole:
         raise BadPicture("truncated", f"the {extension} file ends early")
     return Picture(extension, width, height)
+
+
+def open_picture(path: Path, *, max_pixels: int) -> ImageFile.ImageFile:
+    """Open a PNG, JPEG, WebP or GIF file within the bound; nothing of it is decoded yet. Close it.
+
+    Raises BadPicture, and DiskProblem when the file cannot be read.
+    """
+    with disk_problems(path), path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    try:
+        extension = _extension(head)
+        if extension == "webp":
+            _check_size(*_webp_size(head), max_pixels)
+        image = _open(extension, path)
+    except BadPicture:
+        raise
+    except Exception as error:
+        raise _broken(error, path) from error
+    try:
+        _check_size(image.width, image.height, max_pixels)
+    except BadPicture:
+        image.close()
+        raise
+    return image
+
+
+def size_in(head: bytes) -> tuple[int, int] | None:
+    """Return width and height of a picture, by as many of its first bytes as there are; None if unknown."""
+    try:
+        extension = _extension(head)
+        if extension == "webp":
+            return _webp_size(head)
+        with _DECODERS[extension](BytesIO(head)) as image:
+            return image.size
+    except Exception:  # noqa: BLE001 the decoders meet foreign bytes, and half of them
+        return None
 
 
 def _extension(head: bytes) -> str:
@@ -106,6 +143,17 @@ def _check_size(width: int, height: int, max_pixels: int, *, earlier: int = 0) -
     if earlier + width * height > max_pixels:
         size = f"{width} x {height} pixels"
         raise BadPicture("too_large", f"{size} or its frames exceed [output] max_pixels = {max_pixels}")
+
+
+def _size_of_decoded(extension: str, path: Path, max_pixels: int) -> tuple[int, int]:
+    """Decode a file completely, as soon as there is room for it, and return its width and height."""
+    with ExitStack() as place, closing(_open(extension, path)) as image:
+        _check_size(image.width, image.height, max_pixels)
+        # Until the picture is closed; of several frames each may be larger than the one before.
+        is_animated = getattr(image, "is_animated", False)
+        place.enter_context(ROOM.taken(MOST_PIXELS if is_animated else pixels_of(image)))
+        _decode(image, max_pixels)
+        return image.size
 
 
 def _decode(image: ImageFile.ImageFile, max_pixels: int) -> None:
