@@ -5,14 +5,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
+import anyio.to_thread
 
 from batchup.core.items import Failure
-from batchup.core.messages import Download, Downloaded, DownloadFailed, Event, Note, Put, UploadFailed
+from batchup.core.messages import (
+    Download,
+    Downloaded,
+    DownloadFailed,
+    Event,
+    Note,
+    Put,
+    SignAddress,
+    UploadFailed,
+)
 from batchup.core.redaction import plain_words
+from batchup.edge.executors.bugs import StageBug
+from batchup.edge.images.signing import sign
 from batchup.edge.outputs import DownloadProblem
 from batchup.edge.telling.notes import Observer
 from batchup.edge.tools import Tools
-from batchup.errors import BatchupError, InternalProblem
+from batchup.errors import BatchupError, InternalProblem, OutputProblem
 
 BUGS_BORNE = 4  # items that may meet a bug of ours before it is the run's affair
 
@@ -42,6 +54,14 @@ class Transfers:
         """Upload."""
         try:
             event = await self.tools.uploader.put(command)
+        except Exception as error:  # noqa: BLE001 a bug in one item is not the run's
+            event = UploadFailed(command.file.sha256, self._blame(command.file.sha256, error))
+        self.feed(event)
+
+    async def sign(self, command: SignAddress) -> None:
+        """Sign an address for an object in a bucket; no worker needs to."""
+        try:
+            event = await anyio.to_thread.run_sync(sign, command)
         except Exception as error:  # noqa: BLE001 a bug in one item is not the run's
             event = UploadFailed(command.file.sha256, self._blame(command.file.sha256, error))
         self.feed(event)
@@ -81,9 +101,11 @@ class Transfers:
         """Turn what a transfer raised into a failure of its item; a problem of the run ends the run."""
         if isinstance(error, BatchupError):
             self.fail(error)
-            return Failure("disk", error.message, retryable=True)
-        words = plain_words(f"a bug in batchup: {type(error).__name__}: {error}")
-        trace = "".join(traceback.format_exception(error))
+            is_free = not isinstance(error, OutputProblem)  # which the next run may find mended
+            return Failure("disk", error.message, retryable=is_free)
+        is_told = isinstance(error, StageBug)  # by a worker, in words
+        words = plain_words(f"a bug in batchup: {error if is_told else f'{type(error).__name__}: {error}'}")
+        trace = error.trace if isinstance(error, StageBug) else "".join(traceback.format_exception(error))
         self.observer.note(Note("bug", "error", {"item": what, "why": words, "trace": trace}))
         self._met_bugs.add(what)
         if len(self._met_bugs) > BUGS_BORNE:

@@ -13,8 +13,8 @@ NASTY = st.text(alphabet="aAbB09./~-_\\ :\x00\n%é\ud800", max_size=30)
 IDS = st.one_of(st.text(max_size=60), NASTY, st.from_regex(r"[A-Za-z0-9._/-]{1,240}", fullmatch=True))
 
 
-def png(item_id: str, **how: bool) -> str:
-    return output_path(item_id, index=None, extension="png", **how)
+def png(item_id: str, *, is_twin: bool = False) -> str:
+    return output_path(item_id, index=None, extension="png", is_twin=is_twin)
 
 
 def digest(item_id: str) -> str:

@@ -31,7 +31,7 @@ from batchup.edge.files import (
     write_lines,
 )
 from batchup.edge.images.pictures import BadPicture, check_picture
-from batchup.edge.outputs import DownloadProblem, Outputs
+from batchup.edge.outputs import DownloadProblem, Outputs, OutputSettings
 from batchup.edge.saving.guard import is_public, may_be_public, public_socket
 from batchup.errors import DiskProblem
 
@@ -109,9 +109,10 @@ async def host() -> AsyncIterator[Host]:
 async def outputs(
     folder: Path, *, allow_private: bool = True, timeout_s: float = 5.0, stall_s: float = 5.0
 ) -> AsyncIterator[Outputs]:
-    async with Outputs(
-        folder, max_pixels=10_000, allow_private=allow_private, timeout_s=timeout_s, stall_s=stall_s
-    ) as ready:
+    settings = OutputSettings(
+        folder=folder, max_pixels=10_000, allow_private=allow_private, timeout_s=timeout_s, stall_s=stall_s
+    )
+    async with Outputs(settings) as ready:
         yield ready
 
 
@@ -440,7 +441,7 @@ async def test_what_is_announced_too_large_is_not_waited_for(tmp_path: Path, hos
 
 async def test_cancellation_leaves_nothing(tmp_path: Path, host: Host) -> None:
     """A download that is dropped leaves neither a name nor an unfinished file."""
-    host.answers["/x"] = answer(PNG)[:-10]
+    host.answers["/x"] = answer(PNG + bytes(1 << 20))[:-10]  # more than is gathered before it is written
     host.stalling.add("/x")
     async with outputs(tmp_path) as out, anyio.create_task_group() as tasks:
 
@@ -460,11 +461,38 @@ async def test_what_a_killed_run_left_is_overwritten(tmp_path: Path, host: Host)
     """An unfinished file, longer than the new one, and a finished one of before do not disturb."""
     (tmp_path / "images").mkdir()
     (tmp_path / "images/a.part").write_bytes(bytes(100_000))
-    (tmp_path / "images/a.png").write_bytes(b"old")
+    (tmp_path / "images/a.png").write_bytes(PNG)
+    (tmp_path / "images/b.png").write_bytes(b"of before it was to be made anew")
     async with outputs(tmp_path) as out:
-        (saved,) = await out.save("a", [host.url("/x", PNG)], is_twin=False)
-    assert names(tmp_path) == ["images/a.png"]
-    assert sha256_of(tmp_path / saved.path) == saved.sha256
+        for item_id in ("a", "b"):
+            own = ["images/b.png"]
+            (saved,) = await out.save(item_id, [host.url("/x", PNG)], is_twin=False, own=own)
+            assert sha256_of(tmp_path / saved.path) == saved.sha256
+    assert names(tmp_path) == ["images/a.png", "images/b.png"]
+
+
+async def test_what_is_not_of_the_job_is_left_as_it_is(tmp_path: Path, host: Host) -> None:
+    """A file, a folder or a dead link that has an output's name keeps it; the output's has its hash."""
+    (tmp_path / "images/b.png").mkdir(parents=True)
+    (tmp_path / "images/a.png").write_bytes(b"mine")
+    (tmp_path / "images/c.png").symlink_to("nowhere")
+    async with outputs(tmp_path) as out:
+        for item_id in ("a", "b", "c"):
+            (saved,) = await out.save(item_id, [host.url("/x", PNG)], is_twin=False)
+            assert saved.path == f"images/{item_id}-{saved.sha256[:16]}.png"
+            assert sha256_of(tmp_path / saved.path) == saved.sha256
+    assert (tmp_path / "images/a.png").read_bytes() == b"mine"
+    assert (tmp_path / "images/c.png").is_symlink()
+
+
+async def test_a_link_that_a_killed_run_left_is_not_written_through(tmp_path: Path, host: Host) -> None:
+    """A finished file that was about to be given to another item as well stays what it is."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/a.png").write_bytes(b"finished")
+    (tmp_path / "images/b.part").hardlink_to(tmp_path / "images/a.png")
+    async with outputs(tmp_path) as out:
+        await out.save("b", [host.url("/x", PNG)], is_twin=False)
+    assert (tmp_path / "images/a.png").read_bytes() == b"finished"
 
 
 async def test_a_failed_download_leaves_the_old_file(tmp_path: Path, host: Host) -> None:

@@ -4,7 +4,6 @@ import errno
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from batchup.core import repair as moves
@@ -13,10 +12,14 @@ from batchup.core.messages import ItemRestored
 from batchup.core.requests import Inspect, Seen
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.desk import Desk, open_desk
+from batchup.edge.duplicates.alike import prediction_of_original
+from batchup.edge.duplicates.dedupe import restored
 from batchup.edge.making import make_outputs
-from batchup.edge.mending.desk import Desk, open_desk
-from batchup.edge.mending.verify import UNREADABLE, Flaw, recoverable
-from batchup.edge.outputs import DownloadProblem, Outputs
+from batchup.edge.mending.verify import Flaw, recoverable
+from batchup.edge.outputs import DownloadProblem
+from batchup.edge.saving.saver import Saver
+from batchup.edge.shelves import UNREADABLE, Shelf
 from batchup.errors import DiskProblem
 from batchup.job import Job
 
@@ -35,9 +38,9 @@ class Repair:
     message: str
 
 
-def recover(checkpoint: Checkpoint, folder: Path) -> Iterator[Repair]:
+def recover(checkpoint: Checkpoint, shelf: Shelf) -> Iterator[Repair]:
     """Make the items saved again that were given up as lost and have their files after all."""
-    for id_ in recoverable(checkpoint, folder):
+    for id_ in recoverable(checkpoint, shelf):
         left = checkpoint.as_they_stand([id_])[id_]
         checkpoint.keep(moves.recovered(left, checkpoint.files_of(id_)))
         yield Repair(id_, FIXED, "was given up as lost, and is here again as it was")
@@ -48,7 +51,7 @@ async def repair(job: Job, checkpoint: Checkpoint, flaws: Sequence[Flaw]) -> Asy
     unreadable = {flaw.id for flaw in flaws if flaw.problem == UNREADABLE}
     async with AsyncExitStack() as stack:
         outputs = await stack.enter_async_context(make_outputs(job))
-        workshop = _Workshop(job, checkpoint, outputs, stack)
+        workshop = _Workshop(job, checkpoint, Saver(job, checkpoint, outputs), stack)
         for id_ in dict.fromkeys(flaw.id for flaw in flaws):
             left = checkpoint.as_they_stand([id_])[id_]
             if id_ in unreadable:  # the disk is in trouble: what is on it may be right
@@ -61,7 +64,7 @@ async def repair(job: Job, checkpoint: Checkpoint, flaws: Sequence[Flaw]) -> Asy
 class _Workshop:
     job: Job
     checkpoint: Checkpoint
-    outputs: Outputs
+    outputs: Saver
     stack: AsyncExitStack
     _desk: list[Desk] = field(default_factory=list)
 
@@ -75,11 +78,14 @@ class _Workshop:
             return Repair(left.item.id, LATER, problem.message)
 
     async def mend(self, left: ItemRestored) -> Repair:
-        """Fetch an item's outputs from where they were, else from where the service says that they are.
+        """Give an item its outputs again: from one that is alike, from where they were, from the service.
 
         Where they were may be something else by now: other bytes are taken from a fresh address alone.
         """
         id_, before = left.item.id, self.checkpoint.files_of(left.item.id)
+        again = await restored(self.job, self.checkpoint, left.item, before)
+        if again is not None:
+            return self._keep(left, before, again)
         urls = tuple(file.url for file in before)
         if self.job.simulator is None and urls:  # embedded, it is at another address in each run
             try:
@@ -87,7 +93,7 @@ class _Workshop:
                 return self._keep(left, before, await self._save(id_, urls, expected=hashes))
             except DownloadProblem:
                 pass  # a fresh address may work
-        seen = await self._look(left.prediction_id)
+        seen = await self._look(left.prediction_id or prediction_of_original(self.checkpoint, id_))
         if seen is not None and not seen.has_settled:
             return Repair(id_, LATER, "the service says that it is still running")
         if seen is None or not seen.urls:

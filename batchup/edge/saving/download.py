@@ -2,12 +2,13 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import aiohttp
 import anyio
@@ -16,9 +17,11 @@ from yarl import URL
 
 from batchup.core.items import Failure
 from batchup.core.verdicts import Kind, Verdict, verdict
-from batchup.edge.files import disk_problems
+from batchup.edge.files import disk_problems, make_folder
 from batchup.edge.proxy import proxy_for
 from batchup.edge.saving.guard import PrivateAddress, may_be_public, public_socket
+
+_T = TypeVar("_T")
 
 _CHUNK = 1 << 18
 _MAX_REDIRECTS = 5
@@ -78,15 +81,32 @@ class Downloader:
         )
 
     async def fetch(self, url: str, target: Path, *, max_bytes: int) -> Fetched:
-        """Write what a URL holds to `target`, in a folder that exists, and return its size and hash.
+        """Write what a URL holds to `target`, its folder made if need be, and return its size and hash.
 
         Raises DownloadProblem, or DiskProblem when `target` cannot be written; `target` may then hold a part.
         """
+        return await self.fetch_and(_as_it_is, url, target, max_bytes=max_bytes)
+
+    async def fetch_and(
+        self,
+        then: Callable[[Fetched], _T],
+        url: str,
+        target: Path,
+        *,
+        max_bytes: int,
+        limiter: anyio.CapacityLimiter | None = None,
+    ) -> _T:
+        """Fetch as `fetch` does, and return what `then` makes of it in the thread that wrote its last bytes.
+
+        One thread is woken for it, within `limiter`, and is waited for. What `then` raises is raised. The
+        download's time does not pass meanwhile.
+        """
         with _network_problems():
             with anyio.fail_after(self._timeout_s):
-                return await self._follow(parse_url(url), target, max_bytes)
+                sink = await self._follow(parse_url(url), target, max_bytes)
+        return await anyio.to_thread.run_sync(sink.end, then, limiter=limiter or self._threads)
 
-    async def _follow(self, url: URL, target: Path, max_bytes: int) -> Fetched:
+    async def _follow(self, url: URL, target: Path, max_bytes: int) -> "_Sink":
         for _ in range(_MAX_REDIRECTS + 1):
             session, proxy = self._route(url)
             async with session.get(url, allow_redirects=False, proxy=proxy) as response:
@@ -106,48 +126,80 @@ class Downloader:
             raise _private(host)
         return self._proxied, proxy
 
-    async def _receive(self, response: aiohttp.ClientResponse, target: Path, max_bytes: int) -> Fetched:
-        declared = response.content_length
-        with _Sink(target) as sink:
+    async def _receive(self, response: aiohttp.ClientResponse, target: Path, max_bytes: int) -> "_Sink":
+        declared, sink = response.content_length, _Sink(target)
+        with sink.closing_on_failure():
             async for chunk in response.content.iter_chunked(_CHUNK):
-                if sink.size + len(chunk) > max_bytes:
+                sink.add(chunk)
+                if sink.size > max_bytes:
                     raise _problem("too_large", "too_large", f"more than {max_bytes} bytes")
-                await anyio.to_thread.run_sync(sink.write, chunk, limiter=self._threads)
-        if declared is not None and declared != sink.size:
-            raise _problem("truncated", "short", f"{sink.size} bytes of {declared} came")
-        return Fetched(sink.size, sink.sha256)
+                if sink.is_full:
+                    await anyio.to_thread.run_sync(sink.write, limiter=self._threads)
+            if declared is not None and declared != sink.size:
+                raise _problem("truncated", "short", f"{sink.size} bytes of {declared} came")
+        return sink
 
 
 class _Sink:
-    """A file being written and hashed."""
+    """A file being written and hashed; up to `_CHUNK` bytes are gathered before a thread has to be woken."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._hash = hashlib.sha256()
+        self._file: FileIO | None = None
+        self._parts: list[bytes] = []
+        self._waiting = 0
         self.size = 0
-        with disk_problems(path):
-            self._file = path.open("wb", buffering=0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with disk_problems(self._path):
-            self._file.close()
-
-    def write(self, data: bytes) -> None:
-        rest = memoryview(data)
-        with disk_problems(self._path):
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        self._hash.update(data)
-        self.size += len(data)
 
     @property
-    def sha256(self) -> str:
-        return self._hash.hexdigest()
+    def is_full(self) -> bool:
+        """Whether it is time to write."""
+        return self._waiting >= _CHUNK
+
+    def add(self, data: bytes) -> None:
+        """Take bytes in, to be written later."""
+        self._parts.append(data)
+        self._waiting += len(data)
+        self.size += len(data)
+
+    def write(self) -> None:
+        """Write what was taken in. Blocking."""
+        parts, self._parts, self._waiting = self._parts, [], 0
+        with disk_problems(self._path):
+            if self._file is None:
+                make_folder(self._path.parent)
+                self._path.unlink(missing_ok=True)  # what a killed run left may be a link to a finished file
+                self._file = self._path.open("wb", buffering=0)
+            for part in parts:
+                rest = memoryview(part)
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+                self._hash.update(part)
+
+    def end(self, then: Callable[[Fetched], _T]) -> _T:
+        """Write the rest, close the file, and return what `then` makes of it. Blocking."""
+        with self.closing_on_failure():
+            self.write()
+        self._close()
+        return then(Fetched(self.size, self._hash.hexdigest()))
+
+    @contextlib.contextmanager
+    def closing_on_failure(self) -> Iterator[None]:
+        """Close the file if the block fails."""
+        try:
+            yield
+        except BaseException:
+            self._close()
+            raise
+
+    def _close(self) -> None:
+        if self._file is not None:
+            with disk_problems(self._path):
+                self._file.close()
+
+
+def _as_it_is(fetched: Fetched) -> Fetched:
+    return fetched
 
 
 def parse_url(text: str, *, relative: bool = False) -> URL:
