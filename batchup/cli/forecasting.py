@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from batchup.cli.planning import plan_fields
 from batchup.cli.prices import money_fields
 from batchup.core.forecast import Forecast
 from batchup.edge.planning.forecast import Outlook
@@ -17,7 +18,7 @@ def lines(job: Job, outlook: Outlook, night_s: float) -> Iterator[str]:
     if seen is None or seen.items == 0:
         yield "forecast: nothing is outstanding"
         return
-    speed = _speed(job)
+    speed = speed_of(job)
     nights = seen.nights(night_s * speed)
     clock = "" if speed == 1 else f" of simulated time, {speed:g} times as fast"
     yield (
@@ -27,7 +28,7 @@ def lines(job: Job, outlook: Outlook, night_s: float) -> Iterator[str]:
     )
     yield (
         f"requests: {seen.requests}: {seen.creates} creates, {seen.presigns} presigns, {seen.polls} polls,"
-        f" {seen.surveys} lists"
+        f" {seen.surveys} lists{f', {seen.deletes} deletions' if seen.deletes else ''}"
     )
     yield _durations(job, seen)
     if job.webhook is not None:
@@ -38,23 +39,21 @@ def as_json_line(job: Job, outlook: Outlook, balance_usd: float | None, night_s:
     """Return the same as one JSON object, with what is known of the money and the disk."""
     found: dict[str, Any] = {
         "job": job.name,
-        "items": outlook.items,
-        "outstanding": outlook.outstanding,
-        "rejected": len(outlook.rejects),
-        "duplicates": outlook.duplicates,
+        **plan_fields(outlook, night_s, speed_of(job)),
         **money_fields(outlook, balance_usd),
         "disk": outlook.shortage,
     }
     seen = outlook.forecast
     if seen is not None:
-        speed = _speed(job)
+        speed = speed_of(job)
         cost = None if outlook.cost is None else outlook.cost.likely_usd
         fields = {**seen.as_dict(), "wall_s": round(seen.wall_s / speed, 1), "cost_usd": cost}
         found["forecast"] = {**fields, "nights": seen.nights(night_s * speed)}
     return msgspec.json.encode(found).decode()
 
 
-def _speed(job: Job) -> float:
+def speed_of(job: Job) -> float:
+    """Return how many times faster than life the job's service runs."""
     return 1.0 if job.simulator is None else job.simulator.speed
 
 

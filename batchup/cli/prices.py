@@ -8,9 +8,11 @@ from typing import Any
 from batchup.core.account import ModelCard, cap_of, shortfall_usd
 from batchup.core.money import dollars
 from batchup.edge.planning.forecast import Outlook
+from batchup.edge.telling.printable import printable
 from batchup.job import Job
 
 _EXACT_USD = 1e-6
+_TOLD = 10  # names of what is left out
 
 
 def money_lines(job: Job, outlook: Outlook, balance_usd: float | None) -> Iterator[str]:
@@ -26,19 +28,32 @@ def money_lines(job: Job, outlook: Outlook, balance_usd: float | None) -> Iterat
 
 def warnings(job: Job, outlook: Outlook, balance_usd: float | None) -> Iterator[str]:
     """Say what may stand in the way of a run: too little credit, too little room on the disk."""
+    yield from doubts(outlook)
     cap = cap_of(balance_usd, is_fixed=outlook.card is not None and outlook.card.is_fixed)
     if cap is not None and cap < job.limits.concurrency:
         yield (
             f"the balance is {dollars(balance_usd)}: at $10 and below the service allows {cap} in flight,"
             f" this job is for {job.limits.concurrency}"
         )
-    lacking = shortfall_usd(balance_usd, outlook.price_usd, outlook.outstanding)
+    lacking = shortfall_usd(balance_usd, outlook.price_usd, outlook.to_buy)
     if lacking is not None:
         yield f"the balance will probably not do for all of them: {dollars(lacking)} are lacking"
     if outlook.shortage is not None:
         yield outlook.shortage
     if outlook.is_running:
         yield "the job is running: what it has done is not taken into account; see `batchup status`"
+
+
+def doubts(outlook: Outlook) -> Iterator[str]:
+    """Say which values break bounds that nobody has confirmed, and what of the manifest is left out."""
+    for doubt in outlook.fitting.doubts.values():
+        yield doubt.words if doubt.count == 1 else f"{doubt.words[:-1]}; so have {doubt.count - 1} more rows."
+    left_out = outlook.fitting.left_out
+    if left_out:
+        told = ", ".join(list(left_out)[:_TOLD]) + (", ..." if len(left_out) > _TOLD else "")
+        yield f'left out, as [run] on_unknown = "drop" says: {printable(told)}'
+    if not outlook.fitting.is_known:
+        yield "what the model takes is not known: parameters were not looked at, and are sent as they are"
 
 
 def money_fields(outlook: Outlook, balance_usd: float | None) -> dict[str, Any]:
@@ -90,7 +105,13 @@ def _cost(outlook: Outlook) -> str:
     if cost.high_usd - cost.low_usd > _EXACT_USD:
         span = f" ({cost.low_usd:.2f} to {cost.high_usd:.2f})"
     each = f"{outlook.price_usd:.6g} USD each, {mean}"
-    return f"cost: {cost.likely_usd:.2f} USD{span} for {outlook.outstanding} outstanding, {each}"
+    return f"cost: {cost.likely_usd:.2f} USD{span} for {_bought(outlook)}, {each}"
+
+
+def _bought(outlook: Outlook) -> str:
+    """Say how many predictions that is: of equal requests one is bought, what is in flight is paid."""
+    outstanding, bought = outlook.outstanding, outlook.to_buy
+    return f"{outstanding} outstanding" + ("" if bought == outstanding else f", {bought} to be bought")
 
 
 def age(seconds: float) -> str:

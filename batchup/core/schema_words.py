@@ -43,7 +43,7 @@ def parameters_of(schema: Mapping[str, Json] | None) -> tuple[Parameter, ...]:
     names = required if isinstance(required, list) else []
     if not isinstance(properties, dict):
         return tuple(Parameter(name=name, is_required=True) for name in names if isinstance(name, str))
-    return tuple(_parameter(name, value, is_required=name in names) for name, value in properties.items())
+    return tuple(parameter_of(name, value, is_required=name in names) for name, value in properties.items())
 
 
 def image_of(parameters: tuple[Parameter, ...]) -> str | None:
@@ -93,7 +93,8 @@ def models_in(body: Json) -> tuple[Mapping[str, str], ...]:
     return tuple(row for row in found if row.get("slug"))
 
 
-def _parameter(name: str, value: Json, *, is_required: bool) -> Parameter:
+def parameter_of(name: str, value: Json, *, is_required: bool = False) -> Parameter:
+    """Return a parameter by its part of a schema; what is not said, or cannot be read, is None or empty."""
     given: Mapping[str, Json] = value if isinstance(value, dict) else {}
     kind, choices, meaning = _type(given), given.get("enum"), given.get("description")
     return Parameter(

@@ -1,9 +1,10 @@
 """Single values of the service's JSON and headers, read with suspicion."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -49,13 +50,17 @@ def json_object(value: Json) -> Mapping[str, Json]:
     return value
 
 
-def id_in(body: Json, *keys: str) -> str:
-    """Return the first id there is under one of these keys; SenselessError if none is usable."""
-    record = json_object(body)
-    found = next((record[key] for key in keys if record.get(key)), None)
-    if not isinstance(found, str) or not SAFE_ID.fullmatch(found):
+def id_at(values: Iterable[Json]) -> str:
+    """Return the first of these values that is something; SenselessError if it is no usable id."""
+    found = safe_id(next((value for value in values if value), None))
+    if found is None:
         raise SenselessError("no usable id")
     return found
+
+
+def safe_id(value: Json) -> str | None:
+    """Return an id that cannot walk an address; None for anything else."""
+    return value if isinstance(value, str) and SAFE_ID.fullmatch(value) else None
 
 
 def number_in(value: Json) -> float | None:
@@ -76,6 +81,7 @@ def instant_in(value: Json) -> float | None:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
+@lru_cache(maxsize=8)  # one that comes with each answer changes once a second
 def http_date(text: str) -> float | None:
     """Read an HTTP date as Unix seconds; None for anything else."""
     try:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from core.parts import Bench, done, events, problem
+from core.spoken import WIRE
 from core.world import item
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from batchup.core import wire
 from batchup.core.account import ModelCard, cap_of, read_balance, read_card, shortfall_usd
 from batchup.core.lookups import look_ups
-from batchup.core.messages import Command, Note, RowsCounted, Sent, Stop
+from batchup.core.messages import CardWanted, Command, Note, RowsCounted, Sent, Stop
 from batchup.core.money import dollars
 from batchup.core.requests import (
     AskBalance,
@@ -158,7 +159,7 @@ def test_amounts_are_written_as_people_do() -> None:
 
 def test_look_ups_are_spelled_and_hurried() -> None:
     """Both are asked for under the service's URL, no slug leaves its place, and neither may take long."""
-    calls = [wire.call_of(request, "m") for request in (AskModel("a/../b"), AskBalance())]
+    calls = [WIRE.call_of(request, "m") for request in (AskModel("a/../b"), AskBalance())]
     assert [(call.method, call.path, call.is_hurried) for call in calls] == [
         ("GET", "models/a%2F..%2Fb", True),
         ("GET", "billing/balance", True),
@@ -171,17 +172,17 @@ def response(status: int, body: bytes, **headers: str) -> wire.Response:
 
 def test_look_ups_are_read_and_never_a_problem_of_the_run() -> None:
     """Good answers tell, any other says why not, and only too many requests concern the run."""
-    told = wire.read(AskModel("m"), response(200, b'{"slug": "m", "cost": null}'), 7.0)
+    told = WIRE.read(AskModel("m"), response(200, b'{"slug": "m", "cost": null}'), 7.0)
     assert told == ModelTold(ModelCard(slug="m", fetched_at=7.0))
-    assert wire.read(AskBalance(), response(200, b'{"balance_usd": 2}'), 7.0) == BalanceTold(2.0)
-    assert wire.read(AskBalance(), response(200, b"{"), 7.0) == BalanceTold(
+    assert WIRE.read(AskBalance(), response(200, b'{"balance_usd": 2}'), 7.0) == BalanceTold(2.0)
+    assert WIRE.read(AskBalance(), response(200, b"{"), 7.0) == BalanceTold(
         None, "the answer makes no sense: not JSON"
     )
     for status in (302, 401, 404, 500):
-        assert wire.read(AskModel("m"), response(status, b"{}"), 7.0) == ModelTold(None, f"HTTP {status}")
-    silent = wire.read(AskBalance(), wire.Silence(was_sent=True, message="reset"), 7.0)
+        assert WIRE.read(AskModel("m"), response(status, b"{}"), 7.0) == ModelTold(None, f"HTTP {status}")
+    silent = WIRE.read(AskBalance(), wire.Silence(was_sent=True, message="reset"), 7.0)
     assert silent == BalanceTold(None, "reset")
-    assert isinstance(wire.read(AskBalance(), response(429, b"{}"), 7.0), Problem)
+    assert isinstance(WIRE.read(AskBalance(), response(429, b"{}"), 7.0), Problem)
 
 
 # ---------------------------------------------------------------- in a run
@@ -224,6 +225,18 @@ def test_nothing_is_bought_before_price_and_balance_are_answered(max_spend: floa
     bench.answer(model, problem(Verdict.REPEAT), 0.2)
     bench.send(Create, 0.2)
     assert bench.board.tally.requests == 3
+
+
+def test_what_an_item_waits_for_is_asked_before_there_is_one() -> None:
+    """A manifest whose first item waits for the description of the model has it asked for."""
+    bench = asking(0)
+    assert bench.choose(0.0) == Wait(None)
+    bench.batch.handle(CardWanted(), 0.0)
+    bench.send(AskModel, 0.0)
+    stopped = asking(0)
+    stopped.batch.handle(CardWanted(), 0.0)
+    stopped.batch.handle(Stop("deadline", drain=True), 0.0)
+    assert not isinstance(stopped.choose(0.0), AskModel)
 
 
 def test_uploads_are_not_put_off_by_look_ups() -> None:

@@ -42,6 +42,20 @@ def test_it_is_solved_again_when_enough_was_learned() -> None:
     assert len(solved_at) < 50
 
 
+def test_with_many_slots_it_is_solved_again_after_more() -> None:
+    """What settles together, and costs more to solve, is not solved again for each few of it."""
+    made, solved_at = Planner(53.0, slot_count=2000), []
+    for k in range(1, 1401):
+        made.learn(50.0, 51.0, None, "")
+        if made.is_stale:
+            solved_at.append(k)
+            made._settled_count, made._solve_at = k, k + 100  # as `solve` would
+    assert solved_at[:3] == [FIRST_SOLVE, 104, 204]
+    made._settled_count = 100_000
+    made.solve(())
+    assert made._solve_at == 100_000 + 1000
+
+
 def test_what_is_learned_moves_the_looks() -> None:
     """When predictions prove shorter than was guessed, looks come sooner."""
     made = Planner(106.0)

@@ -6,9 +6,9 @@ done without.
 """
 
 import contextlib
-import importlib.resources
 import os
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -19,19 +19,22 @@ from urllib.parse import urlsplit
 import anyio
 import msgspec
 
-from batchup.core import wire
 from batchup.core.account import ModelCard, read_card, shortfall_usd
 from batchup.core.lookups import LookUps, look_ups
 from batchup.core.messages import Note, RowsCounted
 from batchup.core.money import dollars, reckon
+from batchup.core.profile import Profile
 from batchup.core.requests import AskBalance, AskModel, BalanceTold, LookUp, ModelTold
-from batchup.core.values import decode
+from batchup.core.states import State
+from batchup.core.wire import Response, Silence
 from batchup.edge.books import costs_seen
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.client import HURRIED_SHARE
 from batchup.edge.clock import Clock
+from batchup.edge.desk import Desk
+from batchup.edge.files import replacing
 from batchup.edge.making import make_client, make_gates
-from batchup.edge.mending.desk import Desk
+from batchup.edge.models.bundled import bundled
 from batchup.edge.pool import Pool
 from batchup.errors import BatchupError
 from batchup.job import Job
@@ -43,7 +46,6 @@ _LOOK_S: Final = 0.5
 _SOON_S: Final = 0.01  # while the first create waits for it
 _LATER: Final = 0.1  # of what it has waited already: the next look
 _KEY_REFUSED: Final = (401, 403)
-_AT_REST: Final = "SELECT count(*) FROM items WHERE state IN ('saved', 'failed', 'held')"
 
 
 # ---------------------------------------------------------------- the model's description, kept
@@ -74,23 +76,18 @@ def read_kept(path: Path | None, slug: str) -> ModelCard | None:
 
 def keep(path: Path | None, card: ModelCard) -> None:
     """Keep a description, whole or not at all."""
+    keep_bytes(path, msgspec.json.encode(card))
+
+
+def keep_bytes(path: Path | None, data: bytes) -> None:
+    """Keep what was asked for, whole or not at all; what cannot be kept is done without."""
     if path is None:
         return
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(msgspec.json.encode(card))
-        unfinished.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
-
-
-def bundled(slug: str) -> ModelCard | None:
-    """Return the description that came with the program, or None."""
-    folder = importlib.resources.files("batchup") / "models"
-    found = next((entry for entry in folder.iterdir() if entry.name == f"{slug}.json"), None)
-    return None if found is None else replace(read_card(decode(found.read_bytes()), slug), source="bundled")
+        with replacing(path, unfinished, durable=False) as file:
+            file.write(data)
 
 
 def simulated(slug: str) -> ModelCard | None:
@@ -126,8 +123,15 @@ def look_ups_of(job: Job) -> LookUps:
     card = None if job.simulator is not None else known_card(job)
     is_enough = job.limits.max_spend is None and is_fresh(job, card, time.time())
     asked = look_ups(job.model, card, is_fresh=is_enough)
+    profile = job.service.spelling
+    asked.wanted = deque(request for request in asked.wanted if is_told(profile, request))
     asked.is_counting = True  # until `warn_of_shortfall` is done with it
     return asked
+
+
+def is_told(profile: Profile, request: LookUp) -> bool:
+    """Tell whether a service has an answer to such a question."""
+    return (profile.model if isinstance(request, AskModel) else profile.balance) is not None
 
 
 def keep_card(job: Job, card: ModelCard | None) -> None:
@@ -162,8 +166,7 @@ def _compare(pool: Pool, balance_usd: float, rows: int, limit: int | None) -> No
     board, checkpoint = pool.batch.board, pool.tools.checkpoint
     with contextlib.suppress(BatchupError):  # the run meets the same problem, and says so
         price = likely_usd(checkpoint, reckon(board.tally, board.look_ups.price_usd).usd)
-        with checkpoint.problems():
-            left = max(0, rows - int(checkpoint.db.execute(_AT_REST).fetchone()[0]))
+        left = max(0, rows - checkpoint.totals().count(State.SAVED, State.FAILED, State.HELD))
         _warn(pool, balance_usd, price, left if limit is None else min(left, limit))
 
 
@@ -204,6 +207,9 @@ async def ask(
     wanted: list[LookUp] = [AskBalance()] if wants_balance else []
     if wants_card:
         wanted.append(AskModel(job.model))
+    wanted = [request for request in wanted if is_told(job.service.spelling, request)]
+    if not wanted:
+        return told
     async with plain_desk(job, key) as desk:
         with anyio.move_on_after(longest_s) as scope:
             try:
@@ -228,11 +234,11 @@ async def plain_desk(job: Job, key: str) -> AsyncIterator[Desk]:
 
 
 async def _ask(desk: Desk, request: LookUp, told: Told) -> None:
-    raw = await desk.send(wire.call_of(request, desk.job.model), request.kind)
-    if isinstance(raw, wire.Response) and raw.status in _KEY_REFUSED:
+    raw = await desk.send(desk.wire.call_of(request, desk.job.model), request.kind)
+    if isinstance(raw, Response) and raw.status in _KEY_REFUSED:
         told.refused = f"HTTP {raw.status}"
-    place = "it cannot be reached: " if isinstance(raw, wire.Silence) and not raw.was_sent else ""
-    match wire.read(request, raw, time.time()):
+    place = "it cannot be reached: " if isinstance(raw, Silence) and not raw.was_sent else ""
+    match desk.wire.read(request, raw, time.time()):
         case ModelTold(card=ModelCard() as card):
             told.card = card
         case BalanceTold(usd=float() as usd):

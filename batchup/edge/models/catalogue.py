@@ -13,12 +13,13 @@ import msgspec
 
 from batchup.core.account import ModelCard
 from batchup.core.schema_words import Parameter, models_in, parameters_of
+from batchup.core.spelling import models_call
 from batchup.core.values import SenselessError, decode
 from batchup.core.verdicts import Kind
-from batchup.core.wire import Call, Response
-from batchup.edge.files import write_atomic
-from batchup.edge.mending.desk import Desk
+from batchup.core.wire import Response
+from batchup.edge.desk import Desk
 from batchup.edge.models import account
+from batchup.edge.models.bundled import bundled
 from batchup.errors import BatchupError
 from batchup.job import Job, Output, Service
 
@@ -50,7 +51,8 @@ def known_models(job: Job) -> Listing:
     if job.simulator is not None:
         return Listing(_played(), source="simulator")
     kept = _read_kept(_list_path(job))
-    slugs = dict.fromkeys([*(row["slug"] for row in kept.models), *_described(job), *_bundled()])
+    ours = _bundled() if job.service.spelling.models is not None else ()
+    slugs = dict.fromkeys([*(row["slug"] for row in kept.models), *_described(job), *ours])
     rows = {row["slug"]: row for row in kept.models}
     models = tuple(rows.get(slug, {"slug": slug}) for slug in slugs)
     return replace(kept, models=models, source="cache" if kept.fetched_at else "bundled")
@@ -62,13 +64,15 @@ async def look_for_all(job: Job, key: str | None, *, longest_s: float = account.
     It takes at most `longest_s` real seconds; nothing is fatal.
     """
     kept = known_models(job)
+    if job.service.spelling.models is None:
+        return Found(kept, problems=[f"{job.service.spelling.title} does not list its models"])
     if key is None or job.simulator is not None or _is_fresh(job, kept):
         return Found(kept)
     found = Found(kept)
     try:
         rows = await _ask_for_all(job, key, longest_s)
         found.listing = Listing(rows, time.time())
-        _keep(_list_path(job), found.listing)
+        account.keep_bytes(_list_path(job), msgspec.json.encode(found.listing))
     except TimeoutError:
         found.problems.append("the service was not heard in time")
     except BatchupError as problem:
@@ -93,7 +97,7 @@ async def look_for_one(job: Job, key: str | None) -> Found:
 
 def parameters(card: ModelCard) -> tuple[Parameter, ...]:
     """Return a model's parameters; what the service does not explain is as batchup explains it."""
-    own = account.bundled(card.slug)
+    own = bundled(card.slug)
     known = {one.name: one.meaning for one in parameters_of(None if own is None else own.request_schema)}
     found = parameters_of(card.request_schema)
     return tuple(replace(one, meaning=one.meaning or known.get(one.name, "")) for one in found)
@@ -126,7 +130,7 @@ async def _ask_for_all(job: Job, key: str, longest_s: float) -> tuple[Mapping[st
 
 async def _ask_for_page(desk: Desk, page: int) -> tuple[Mapping[str, str], ...]:
     query = {"limit": str(PAGE), "offset": str(page * PAGE)}
-    raw = await desk.send(Call("GET", "models", query, is_hurried=True), Kind.LIST)
+    raw = await desk.send(models_call(desk.job.service.spelling, query), Kind.LIST)
     if not isinstance(raw, Response):
         raise SenselessError(raw.message)
     if not 200 <= raw.status < 300:
@@ -148,17 +152,6 @@ def _read_kept(path: Path | None) -> Listing:
         return msgspec.json.decode(b"" if path is None else path.read_bytes(), type=Listing)
     except (OSError, msgspec.DecodeError, RecursionError):
         return Listing(())
-
-
-def _keep(path: Path | None, listing: Listing) -> None:
-    """Keep the list; it is only a comfort, so what cannot be kept is done without."""
-    if path is None:
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, msgspec.json.encode(listing), durable=False)
-    except (OSError, BatchupError):
-        return
 
 
 def _is_fresh(job: Job, listing: Listing) -> bool:
