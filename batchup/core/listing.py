@@ -46,6 +46,7 @@ class Listing:
     is_split: bool = False
     sought: frozenset[str] = frozenset()  # the items that this walk can say something of
     offset: int = 0
+    page: tuple[str, ...] = ()  # the ids on the page before, of the same stretch
     is_page_open: bool = False
     candidates: deque[str] = field(default_factory=deque)  # to be inspected
     open_count: int = 0  # inspections under way

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from batchup.core.account import ModelCard
+from batchup.core.exchange import PAGE
 from batchup.core.items import Failure, Json
 from batchup.core.verdicts import Kind, Verdict
 
@@ -49,6 +50,13 @@ class Presign:
     sha256: str
     content_type: str
     kind = Kind.PRESIGN
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """Have an address signed at which the service can fetch this content: no request, and nothing is sent."""
+
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,20 +141,28 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Presigned:
-    """Where to PUT the bytes, and where they will be found until `expires_at` (Unix seconds)."""
+    """Where to PUT the bytes, and where they will be found until `expires_at` (Unix seconds).
+
+    `file_id` is the service's name for the file, by which it can be deleted.
+    """
 
     put_url: str
     headers: Mapping[str, str]
     public_url: str
     expires_at: float | None
+    file_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One page of executions: (id, model, created_at as Unix seconds or None); `is_last`: no page follows."""
+    """One page of executions: (id, model, created_at as Unix seconds or None); `is_last`: no page follows.
+
+    The next page begins `step` rows after this one.
+    """
 
     rows: tuple[tuple[str, str, float | None], ...]
     is_last: bool
+    step: int = PAGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from core.spoken import WIRE
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,8 +27,9 @@ from batchup.core.requests import (
     Surveyed,
 )
 from batchup.core.verdicts import Verdict
-from batchup.core.wire import PAGE, Call, Response, Silence, call_of, cancel_call, read, service_offset_s
+from batchup.core.wire import PAGE, Call, Response, Silence, service_offset_s
 
+read, call_of, cancel_call = WIRE.read, WIRE.call_of, WIRE.cancel_call
 NOW = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
 CREATE = Create("sku", 1, {"image": "https://x/a.jpg", "scale_factor": 2})
 POLL = Poll("sku", "p1")
@@ -177,7 +179,7 @@ def spellings(words: list[Any]) -> list[Any]:
     return [
         spelled
         for word in words
-        for spelled in ({word, word.upper(), f" {word.title()} "} if word else {word})
+        for spelled in ((word, word.upper(), f" {word.title()} ") if word else (word,))
     ]
 
 
@@ -611,3 +613,27 @@ def test_cancel() -> None:
     """The wish to end a prediction is a POST to its own address, without a body."""
     call = cancel_call("p1")
     assert (call.method, call.path, dict(call.query)) == ("POST", "prediction/p1/cancel", {})
+
+
+@pytest.mark.parametrize(("id_", "kept"), [("f-1", "f-1"), ("../x", None), (7, None), (None, None)])
+def test_an_uploads_id_is_kept_where_it_can_be_used(id_: object, kept: str | None) -> None:
+    """The name by which an uploaded file is deleted is read with suspicion; without one it stays."""
+    found = read(PRESIGN, reply({"presigned_url": "https://s3", "public_url": "https://f", "id": id_}), NOW)
+    assert isinstance(found, Presigned)
+    assert found.file_id == kept
+
+
+@pytest.mark.parametrize(
+    ("raw", "is_gone"),
+    [
+        (Response(204, {}, b""), True),
+        (Response(404, {}, b"{}"), True),
+        (Response(409, {}, b"{}"), False),
+        (Response(500, {}, b""), False),
+        (Silence(was_sent=True, message="cut"), False),
+    ],
+)
+def test_a_file_is_deleted_when_it_is_gone(raw: Response | Silence, *, is_gone: bool) -> None:
+    """A deletion has worked when the file is not there any more, whoever took it away."""
+    assert WIRE.delete_call("f-1") == Call("DELETE", "files/f-1", {})
+    assert wire.is_deleted(raw) is is_gone

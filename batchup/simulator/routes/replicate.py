@@ -37,6 +37,9 @@ async def create(call: Call) -> Answer:
     prediction = intake.create(call, model, data)
     if isinstance(prediction, Answer):
         return prediction
+    hook = body.get("webhook")
+    if isinstance(hook, str) and hook:
+        call.service.webhooks.ask(prediction, hook, "")
     shown = await _created(call, prediction)
     return intake.spoilt(call, Answer.json(shown, 201), Answer.json(shown | {"id": ""}, 201))
 
@@ -53,6 +56,12 @@ async def cancel(call: Call) -> Answer:
     if answer.status != 200 or prediction is None:
         return answer
     return Answer.json(_view(call, prediction, call.service.clock.now()))
+
+
+async def account(call: Call) -> Answer:
+    """GET /v1/account: whose key it is."""
+    del call
+    return Answer.json({"type": "user", "username": "simulator", "name": "Simulator", "github_url": None})
 
 
 async def version(call: Call) -> Answer:
