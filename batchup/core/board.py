@@ -6,9 +6,11 @@
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field, replace
+from math import inf
 from random import Random
 from typing import Any
 
+from batchup.core.alike import AtWork
 from batchup.core.brakes import Brakes
 from batchup.core.calendar import Calendar
 from batchup.core.hooks import Hooks
@@ -29,6 +31,7 @@ from batchup.core.watch import Watch
 from batchup.core.work import Work
 from batchup.errors import BatchupError
 
+FRESH_S = 600.0  # for so long an upload is not made again, whatever end the service names
 _PERHAPS_BILLED = (State.IN_FLIGHT, State.IN_DOUBT)
 """States an item leaves by freeing room, credit or both."""
 
@@ -40,6 +43,8 @@ class Upload:
     file: LocalFile
     users: set[str] = field(default_factory=set)
     url: str | None = None  # where it is, once it is there
+    expires_at: float = 0.0  # Unix seconds: when that address ends
+    made_at: float = -inf  # when this run put it there
     is_under_way: bool = False
     not_before: float = 0.0
     failure_count: int = 0
@@ -54,6 +59,8 @@ class Board:
     rng: Random
     remembered: InitVar[Iterable[Sequence[object]]] = ()  # sightings of earlier runs
     works: dict[str, Work] = field(default_factory=dict)
+    at_work: AtWork = field(default_factory=AtWork)  # the requests of `works`
+    bought: dict[str, str] = field(default_factory=dict)  # their predictions, and the item of each
     unprepared: dict[str, None] = field(default_factory=dict)  # ready items that wait for an upload, in order
     prepared: deque[str] = field(default_factory=deque)  # ready items that can be created now
     backing_off: dict[str, float] = field(default_factory=dict)  # items by the instant their wait is over
@@ -98,6 +105,10 @@ class Board:
         """Change an item's state, as the table allows, and return what has to be written down."""
         was, becomes = work.state, after(work.state, move)
         work.state = becomes
+        if becomes is State.SUBMITTING:
+            self.bought.pop(work.prediction_id or "", None)  # of an attempt that is over
+        if "prediction_id" in changes:
+            self.bought[changes["prediction_id"]] = work.item.id
         self.running_count += (becomes in MAY_BE_RUNNING) - (was in MAY_BE_RUNNING)
         self.tally.moved(was, becomes, now)
         if becomes is State.IN_DOUBT:
@@ -152,7 +163,7 @@ class Board:
 
     def find(self, prediction_id: str) -> Work | None:
         """Return the item that this prediction was bought for, or None."""
-        return next((work for work in self.works.values() if work.prediction_id == prediction_id), None)
+        return self.works.get(self.bought.get(prediction_id, ""))
 
     def keep_slot(self, sent_at: float) -> None:
         """Reckon with a create that nobody asks after any more until its prediction must have ended."""
@@ -163,6 +174,16 @@ class Board:
     def is_uploaded(self, work: Work) -> bool:
         """Tell whether all local files of an item are at the service."""
         return all(self.uploads[file.sha256].url is not None for file in work.item.files.values())
+
+    def ending_soon(self, work: Work, now: float) -> Upload | None:
+        """Return an upload of an item that a prediction created now would outlive, if there is one.
+
+        What was just put there counts as lasting: where the service names an odd end, none is better.
+        """
+        ends_by = self.calendar.to_unix(now + self.policy.timeout_s)
+        uploads = (self.uploads[file.sha256] for file in work.item.files.values())
+        ending = (one for one in uploads if one.expires_at < ends_by and now - one.made_at >= FRESH_S)
+        return next(ending, None)
 
     def awaits_address(self) -> bool:
         """Tell whether a paid item waits for a poll to tell where its output is."""

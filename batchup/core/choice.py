@@ -11,6 +11,7 @@ from math import inf
 
 from batchup.core import pace
 from batchup.core.board import Board
+from batchup.core.items import LocalFile
 from batchup.core.requests import (
     Create,
     Done,
@@ -20,6 +21,7 @@ from batchup.core.requests import (
     Poll,
     Presign,
     Request,
+    Sign,
     Survey,
     Wait,
 )
@@ -30,7 +32,7 @@ AHEAD_COUNT = 2  # uploads kept ready beyond the free slots
 MANY_UPLOADS = 8  # under way at one time
 
 
-def choose(board: Board, now: float, permits: int) -> Request | Wait | Done:
+def choose(board: Board, now: float, permits: int) -> Request | Sign | Wait | Done:
     """Return the request worth most now, the instant to ask again, or Done.
 
     `permits` is how many requests may be sent at this instant. What the board knows is not changed: at most
@@ -59,7 +61,7 @@ def is_finished(board: Board, now: float) -> bool:
     """Tell whether there is nothing left to do in this run."""
     if board.is_leaving(now):
         return not (board.open[Kind.CREATE] or board.saving)  # all else is free to repeat
-    if sum(board.open.values()) > board.look_ups.open_count or board.saving:
+    if sum(board.open.values()) > board.look_ups.open_count or board.saving or board.at_work.ended:
         return False
     if any(upload.is_under_way for upload in board.uploads.values()):
         return False
@@ -73,7 +75,7 @@ def _look_up_first(board: Board, now: float) -> LookUp | None:
     """Ask for price and credit, once, as soon as there is something to buy: nothing is bought before."""
     if not board.look_ups.wanted or board.stop is not None or board.is_past_deadline(now):
         return None
-    has_items = bool(board.prepared or board.unprepared or board.backing_off)
+    has_items = bool(board.prepared or board.unprepared or board.backing_off or board.look_ups.is_wanted)
     may_buy = board.can_afford_one() or _may_afford_yet(board)
     return board.look_ups.wanted[0] if has_items and may_buy else None
 
@@ -106,7 +108,8 @@ def _next_item(board: Board, now: float) -> str | None:
         or board.is_past_deadline(now)
     ):
         return None
-    return next(_ready(board, now), None)
+    item_id = next(_ready(board, now), None)
+    return None if item_id is None or board.ending_soon(board.works[item_id], now) else item_id
 
 
 def _ready(board: Board, now: float) -> Iterator[str]:
@@ -116,18 +119,30 @@ def _ready(board: Board, now: float) -> Iterator[str]:
     yield from board.prepared
 
 
-def _presign(board: Board, now: float) -> Presign | None:
-    if board.stop is not None or board.is_past_deadline(now):
+def _presign(board: Board, now: float) -> Presign | Sign | None:
+    """Have the next content put where the service can fetch it, or again what will not be there for long."""
+    if not board.uploads or board.stop is not None or board.is_past_deadline(now):
         return None
+    ending = _ending_soon(board, now)
+    if ending is not None:
+        return _address_for(ending)
     under_way = sum(1 for upload in board.uploads.values() if upload.is_under_way)
     wanted = min(board.slots_free(now) + AHEAD_COUNT, MANY_UPLOADS)
     if len(board.prepared) + under_way >= wanted:
         return None
-    for sha256 in board.wanted_uploads:
-        upload = board.uploads[sha256]
-        if upload.not_before <= now:
-            return Presign(sha256, upload.file.content_type)
-    return None
+    uploads = (board.uploads[sha256] for sha256 in board.wanted_uploads)
+    return next((_address_for(upload.file) for upload in uploads if upload.not_before <= now), None)
+
+
+def _ending_soon(board: Board, now: float) -> LocalFile | None:
+    """Return a file of the next item whose address would end while its prediction may still fetch it."""
+    item_id = next(_ready(board, now), None) if board.slots_free(now) > 0 else None
+    ending = None if item_id is None else board.ending_soon(board.works[item_id], now)
+    return None if ending is None else ending.file
+
+
+def _address_for(file: LocalFile) -> Presign | Sign:
+    return Sign(file.sha256) if file.can_sign else Presign(file.sha256, file.content_type)
 
 
 def _look_up_or_look(board: Board, now: float, permits: int) -> Inspect | ListPage | Poll | Survey | Wait:

@@ -1,31 +1,18 @@
 """What is in flight, one by one: how old each prediction is, and when it will probably end."""
 
 import heapq
-from dataclasses import dataclass
 from typing import Final
 
 from batchup.core.board import Board
+from batchup.core.picture import Running
 from batchup.core.planner import Planner
 from batchup.core.states import State
 from batchup.core.work import Work
 
+__all__ = ["SHOWN", "Running", "rest_s", "running"]
+
 SHOWN: Final = 50
 _HARDLY_ANY: Final = 1e-4  # of the predictions run for so long: what is learned says nothing of them
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
-    """A prediction in flight; lengths in seconds of the service's time.
-
-    `expected_s` is how long it will probably run on, None where what was learned says nothing of its age.
-    """
-
-    id: str
-    prediction_id: str | None
-    attempt: int
-    age_s: float
-    expected_s: float | None = None
-    is_overdue: bool = False
 
 
 def running(board: Board, now: float) -> tuple[Running, ...]:

@@ -84,9 +84,11 @@ def likely_per_s(board: Board) -> float:
 def is_survey_worth_it(board: Board, lag_s: float) -> bool:
     """Tell whether surveys of a list so late allow more predictions a second than polls do.
 
-    Beside webhooks that come they never do.
+    Beside webhooks that come they never do, nor where more is in flight than one of them shows.
     """
-    return not board.hooks.share and _survey_pace(board, lag_s)[0] > predictions_per_s(board)
+    if board.hooks.share or slots(board) > survey.SHOWN_ROWS:
+        return False
+    return _survey_pace(board, lag_s)[0] > predictions_per_s(board)
 
 
 def _survey_pace(board: Board, lag_s: float) -> tuple[float, float]:

@@ -1,7 +1,8 @@
 """When to look at each prediction: what was learned so far, and the schedule solved from it.
 
-Solving costs a few milliseconds, so it is done again only when enough has been learned: after 4 settled
-predictions, then at each 12 % more, at most every 25.
+Solving costs a few milliseconds, more with more slots, so it is done again only when enough has been
+learned: after 4 settled predictions, then at each 12 % more, at most every 25, or half as many as there are
+slots.
 """
 
 from collections import deque
@@ -15,6 +16,7 @@ from batchup.core.sightings import Sighting, factors, is_plausible, scaled, sigh
 
 FIRST_SOLVE = 4  # settled predictions before the first guess is looked at again
 GROWTH, LEAST_MORE, MOST_MORE = 0.12, 2, 25
+SLOTS_LEAST, SLOTS_MOST = 20, 2  # slots for one settled prediction more: what is settled comes in waves
 LEAST_REMEMBERED = 250  # sightings; five for each slot where there are more slots
 REMEMBERED_PER_SLOT = 5
 HEARD_STEP = 0.02  # a change of what is heard of by less is no reason to solve again
@@ -81,7 +83,9 @@ class Planner:
         if self.heard:
             self.heard_schedule = solve(self.durations, oldest_s=oldest_s, heard=self.heard)
         self._solved_heard = self.heard
-        more = min(MOST_MORE, max(LEAST_MORE, int(GROWTH * self._settled_count)))
+        least = max(LEAST_MORE, self.slot_count // SLOTS_LEAST if self._settled_count else 0)
+        most = max(MOST_MORE, self.slot_count // SLOTS_MOST)
+        more = min(most, max(least, int(GROWTH * self._settled_count)))
         self._solve_at = max(FIRST_SOLVE, self._settled_count + more)
 
     def factor(self, kind: str) -> float:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from math import inf
 
+from batchup.core.agenda import Agenda
 from batchup.core.long_poll import EARLY_SHARE, LongPoll
 from batchup.core.planner import Planner
-from batchup.core.polling import due_at
 from batchup.core.work import Work
 
 OVERDUE_GROWTH = 0.5  # of its age: how much later an overdue prediction is looked at again
@@ -23,6 +23,7 @@ class Watch:
     long_poll: LongPoll = field(default_factory=LongPoll)
     _fixed: list[tuple[float, int, Work]] = field(default_factory=list)  # heap; entries may be overtaken
     _planned: dict[str, Work] = field(default_factory=dict)  # by item; those that settled are left in it
+    _agenda: Agenda = field(default_factory=Agenda)  # the planned ones, in order
     _numbers: Iterator[int] = field(default_factory=count)
 
     def at(self, work: Work, at: float) -> None:
@@ -45,6 +46,12 @@ class Watch:
         work.looks = tuple(min(at, latest) for at in looks)
         work.next_poll_at = inf  # entries among the fixed ones are overtaken
         self._planned[work.item.id] = work
+        self._agenda.put(work)
+
+    def forget(self, work: Work) -> None:
+        """This run is done with an item."""
+        if self._planned.get(work.item.id) is work:
+            del self._planned[work.item.id]
 
     def solve(self, now: float) -> None:
         """Solve the schedule again with what was learned, and plan all looks by it."""
@@ -77,11 +84,7 @@ class Watch:
             if work.next_poll_at == at and not work.is_open and work.is_pollable:
                 break
             heapq.heappop(self._fixed)
-        first, first_at = (self._fixed[0][2], self._fixed[0][0]) if self._fixed else (None, inf)
-        for work in self.planned():
-            if work.is_open:
-                continue
-            at = due_at(work.looks, heard_place if work.is_heard else place)
-            if at < first_at:
-                first, first_at = work, at
-        return first, first_at
+        planned, planned_at = self._agenda.first(place, heard_place, self._planned)
+        if self._fixed and self._fixed[0][0] <= planned_at:
+            return self._fixed[0][2], self._fixed[0][0]
+        return planned, planned_at

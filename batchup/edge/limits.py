@@ -7,6 +7,7 @@ Where no answer came, it may have been delivered as late as the request's timeou
 from there.
 """
 
+from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass
 from math import inf
@@ -58,7 +59,7 @@ class _Traffic:
 
     def sent_lately(self, now: float, window_s: float) -> int:
         """Count what was sent in the last `window_s` seconds (at most the rate's period, or a minute)."""
-        return sum(1 for at in self._sent if at > now - window_s)
+        return len(self._sent) - bisect_right(self._sent, now - window_s)
 
     def _count(self, now: float) -> None:
         for times, length_s in (self._sent, max(SHOWN_S, self._period_s)), (self._window, self._period_s):

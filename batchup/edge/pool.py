@@ -1,12 +1,14 @@
 """The loop: when a permit is free ask the core, do what it says in a task, feed back what happened.
 
 It decides nothing. What costs money is written down before it is done, and between the answer to a create
-and the commit of its id nothing is awaited.
+and the commit of its id nothing is awaited. Where several creates may be open, what happens within a moment
+is committed together, and a create goes out only when its intent and all ids that came before are on disk.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anyio
@@ -14,33 +16,31 @@ from anyio.abc import TaskGroup
 
 from batchup.core import wire
 from batchup.core.batch import Batch
-from batchup.core.items import Outcome
 from batchup.core.messages import (
     Answered,
     Download,
     End,
     Event,
-    Keep,
-    KeepSightings,
-    KeepUpload,
     KeyRead,
     Note,
     Put,
     RereadKey,
     Sent,
+    SignAddress,
     Stop,
     Tell,
 )
-from batchup.core.requests import Create, Done, Listed, Request, Wait
+from batchup.core.requests import Create, Done, Listed, Request, Sign, Wait
 from batchup.edge.ballast import is_full
 from batchup.edge.files import FULL_REMEDY
 from batchup.edge.gate.sharing import Sharing
 from batchup.edge.limits import Gate, Lease, Unlimited
+from batchup.edge.pending import GROUP_S, Change, Effect, Pending
 from batchup.edge.secret import reread
-from batchup.edge.telling.notes import Observer, not_recorded, of_exchange
+from batchup.edge.telling.notes import Observer, not_recorded, of_exchange, tell
 from batchup.edge.tools import Tools
 from batchup.edge.transfers import Transfers
-from batchup.errors import BatchupError, DiskProblem, InternalProblem
+from batchup.errors import BatchupError, DiskProblem, OutputProblem
 
 __all__ = ["Pool", "Tools"]
 
@@ -64,6 +64,7 @@ class Pool:
     error: BatchupError | None = None
     ending: BatchupError | None = None  # what a run that drains is to end with
     _is_broken: bool = False  # something could not be written down: nothing is begun any more
+    _pending: Pending = field(default_factory=Pending)
     _news: anyio.Event = field(default_factory=anyio.Event)
     _is_leaving: anyio.Event = field(default_factory=anyio.Event)
     _tasks: TaskGroup = field(init=False)
@@ -80,20 +81,25 @@ class Pool:
         is_stopped: bool = False,
     ) -> None:
         """Take up what was left, then send, wait and save until nothing is left; raise nothing but bugs."""
-        async with anyio.create_task_group() as self._tasks:
-            for event in restored:
-                self.feed(event)
-            self.look_at_others()
-            if is_stopped:
-                self.stop("signal")
-            self._tasks.start_soon(read_items)
-            await self._loop()
-            self.error = self.error or self.ending
-            self._is_leaving.set()  # a stop that comes now finds nothing to leave
-            if self.sharing is not None:
-                with self._or_fail():
-                    self.sharing.leave()
-            self._tasks.cancel_scope.cancel()
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                for event in restored:
+                    self.feed(event)
+                self.look_at_others()
+                if is_stopped:
+                    self.stop("signal")
+                self._tasks.start_soon(read_items)
+                await self._loop()
+                self.commit()
+                self.error = self.error or self.ending
+                self._is_leaving.set()  # a stop that comes now finds nothing to leave
+                if self.sharing is not None:
+                    with self._or_fail():
+                        self.sharing.leave()
+                self._tasks.cancel_scope.cancel()
+        finally:
+            if self._pending.changes:  # of a run that was cancelled: they are written, and nothing is begun
+                self._written()
 
     async def _loop(self) -> None:
         while not self._is_broken:
@@ -103,6 +109,8 @@ class Pool:
                 break
             if isinstance(choice, Wait):
                 await self._wait(choice, now)
+            elif isinstance(choice, Sign):
+                self.feed(Sent(choice))  # which takes no permit
             else:
                 await self._begin(choice)
 
@@ -121,22 +129,40 @@ class Pool:
         bought = not_recorded(event)
         if self._is_broken and bought is None:
             return
-        commands = self.batch.handle(event, self.tools.clock.now())
-        changes = [command for command in commands if isinstance(command, Keep | KeepUpload | KeepSightings)]
+        pending = self._pending
+        is_first = not pending.changes
+        pending.add(self.batch.handle(event, self.tools.clock.now()), bought)
+        if not pending.changes or self._is_broken or self.batch.board.policy.open_creates == 1:
+            self.commit()
+        elif is_first:
+            self._tasks.start_soon(self._commit_soon)
+        self._wake()
+
+    async def _commit_soon(self) -> None:
+        """Gather for a moment what is to be written down; what is cancelled here `run` writes at its end."""
+        await anyio.sleep(GROUP_S)
+        self.commit()
+
+    def commit(self) -> None:
+        """Write down what waits for it, all in one, and do what follows."""
+        for effect in self._written():
+            self._do(effect)
+
+    def _written(self) -> list[Effect]:
+        """Write down what waits for it and return what may be done now; nothing, if that fails."""
+        pending, self._pending = self._pending, Pending()
         try:
-            self._keep(changes, is_bought=bought is not None)
+            self._keep(pending.changes, is_bought=bool(pending.bought))
         except BatchupError as error:
             self._is_broken = True
-            if bought is not None:
-                self.observer.note(bought)
+            for note in pending.bought:
+                self.observer.note(note)
             self.fail(error)
-            return
+            return []
         if self.sharing is not None:
             with self._or_fail():
                 self.sharing.follow()
-        for command in commands:
-            self._do(command)
-        self._wake()
+        return pending.effects
 
     def look_at_others(self) -> None:
         """Take in what other runs with the same key do, and let them know of this one."""
@@ -145,7 +171,7 @@ class Pool:
                 for event in self.sharing.beat():
                     self.feed(event)
 
-    def _keep(self, changes: list[Keep | KeepUpload | KeepSightings], *, is_bought: bool) -> None:
+    def _keep(self, changes: list[Change], *, is_bought: bool) -> None:
         """Write changes down; once more where room was made, or something was bought: a disk may take it."""
         try:
             self.tools.checkpoint.keep(changes)
@@ -180,7 +206,10 @@ class Pool:
         self._wake()
 
     def fail(self, error: BatchupError) -> None:
-        """End the run because of `error`: leave, and let the caller raise it."""
+        """End the run because of `error`: leave, or drain where outputs are refused; the caller raises it."""
+        if isinstance(error, OutputProblem):
+            self.drain(error)
+            return
         self.error = self.error or error
         self.batch.board.error = self.batch.board.error or error
         self._leave()
@@ -224,6 +253,12 @@ class Pool:
         self.feed(Sent(request))
         if self._is_broken:
             return
+        if self._pending.holds_back(request):
+            self._pending.effects.append(partial(self._start, request, gate, lease))
+        else:
+            self._start(request, gate, lease)
+
+    def _start(self, request: Request, gate: Gate | Unlimited, lease: Lease) -> None:
         self._tasks.start_soon(self._exchange, request, gate, lease)
 
     def _lacks_room(self) -> bool:
@@ -249,7 +284,7 @@ class Pool:
     async def _exchange(self, request: Request, gate: Gate | Unlimited, lease: Lease) -> None:
         """Send one request. A create is shielded: it may be bought already when somebody cancels."""
         with anyio.CancelScope(shield=isinstance(request, Create)):
-            call = wire.call_of(request, self.tools.model, self.tools.hook)
+            call = self.tools.wire.call_of(request, self.tools.model, self.tools.hook)
             with self._or_fail():  # a slow disk or a stopped process may have come since the permit was taken
                 gate.sent(lease, self.tools.clock.monotonic())
             raw = await self.tools.client.send(call, request.kind)
@@ -259,9 +294,10 @@ class Pool:
             self.observer.note(of_exchange(request, raw))
             # From here to the commit inside `feed` nothing is awaited.
             unix = self.tools.clock.calendar.to_unix(self.tools.clock.now())
-            answer = wire.read(request, raw, unix)
+            answer = self.tools.wire.read(request, raw, unix)
             known: frozenset[str] = frozenset()
             if isinstance(answer, Listed):
+                self.commit()
                 with self._or_fail():
                     known = self.tools.checkpoint.known_predictions([row[0] for row in answer.rows])
             self.feed(Answered(request, answer, wire.service_offset_s(raw, unix), known))
@@ -282,22 +318,24 @@ class Pool:
 
     # ------------------------------------------------------------ commands
 
-    def _do(self, command: object) -> None:
-        match command:
+    def _do(self, effect: Effect) -> None:
+        match effect:
             case Download():
-                self._tasks.start_soon(self._transfers.download, command)
+                self._tasks.start_soon(self._transfers.download, effect)
             case Put():
-                self._tasks.start_soon(self._transfers.put, command)
+                self._tasks.start_soon(self._transfers.put, effect)
+            case SignAddress():
+                self._tasks.start_soon(self._transfers.sign, effect)
             case Tell():
-                self._tell(command.outcome)
+                tell(self.observer, effect.outcome, self.fail)
             case Note():
-                self.observer.note(command)
+                self.observer.note(effect)
             case RereadKey():
                 self._tasks.start_soon(self._reread_key)
             case End():
-                self.fail(command.error)
+                self.fail(effect.error)
             case _:
-                pass
+                effect()
 
     async def _reread_key(self) -> None:
         key = await reread(self.tools.read_key)
@@ -307,13 +345,3 @@ class Pool:
         with self._or_fail():
             self.on_key(key)
         self.feed(KeyRead(changed=True))
-
-    def _tell(self, outcome: Outcome) -> None:
-        """Pass an outcome on; if that raises, nobody takes the outcomes, and the run ends in order."""
-        try:
-            self.observer.outcome(outcome)
-        except Exception as error:  # noqa: BLE001 a caller's function may raise anything
-            words = f"What is called with each outcome raised {type(error).__name__}: {error}"
-            problem = InternalProblem(words, remedy="Nothing is lost; run the same job again.")
-            problem.__cause__ = error
-            self.fail(problem)

@@ -20,14 +20,16 @@ from batchup.core.messages import ItemRead, ManifestEnded, Note, Notified
 from batchup.core.policy import Policy
 from batchup.core.verdicts import Kind
 from batchup.core.wire import Call, Hook, Raw
+from batchup.core.wire import Wire as Spelling
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.client import Client
 from batchup.edge.clock import Clock
 from batchup.edge.gate.ledger import Ledger
-from batchup.edge.images.put import Uploader
+from batchup.edge.images.put import Uploader, UploadSettings
 from batchup.edge.limits import Gate, burst_of, hold_s
-from batchup.edge.outputs import Outputs
+from batchup.edge.outputs import Outputs, OutputSettings
 from batchup.edge.pool import Pool, Tools
+from batchup.settings.profiles import shipped
 from batchup.settings.units import Rate
 
 ROUND_TRIP_S = 0.15
@@ -69,7 +71,7 @@ class Shelf(Outputs):
     """Outputs that need no disk."""
 
     async def save(
-        self, item_id: str, urls: Any, *, is_twin: bool = False, expected: Any = None
+        self, item_id: str, urls: Any, *, is_twin: bool = False, own: Any = (), expected: Any = None
     ) -> tuple[SavedFile, ...]:
         """Take an output as saved."""
         return (SavedFile(item_id, 1, "00" * 32, 1, 1, urls[0]),)
@@ -144,10 +146,11 @@ async def _run(profile: Profile, seed: int, guess: float, folder: Path) -> Resul
             clock=clock,
             gate=Gate(rate, ledger, TIMEOUT_S),
             client=Wire(service, seed),
-            uploader=Uploader(timeout_s=60.0, stall_s=60.0),
-            outputs=Shelf(folder, max_pixels=1, allow_private=False),
+            uploader=Uploader(UploadSettings(timeout_s=60.0, stall_s=60.0)),
+            outputs=Shelf(OutputSettings(folder=folder, max_pixels=1, allow_private=False)),
             checkpoint=checkpoint,
             model="m",
+            wire=Spelling(shipped("eachlabs")),
             download_count=8,
             hook=Hook("https://us/", "secret") if profile.has_webhooks else None,
         )

@@ -84,6 +84,15 @@ def test_what_a_webhook_will_tell_of_is_polled_only_if_it_is_worth_it() -> None:
     assert pace.heard_place(listed.board, 0.0) == len(listed.board.watch.planner.schedule.prices) - 1
 
 
+def test_a_list_that_does_not_show_all_is_not_worth_it() -> None:
+    """One request shows a hundred rows: with more in flight than that, polls see what it does not."""
+    listed = Lister()
+    listed.prove()
+    assert pace.is_survey_worth_it(listed.board, 0.0)
+    listed.batch.handle(LimitsChanged(101, 10.0, 60), 1.0)
+    assert not pace.is_survey_worth_it(listed.board, 0.0)
+
+
 def test_other_limits_hold_from_now_on() -> None:
     """More slots are filled at once, fewer let what is in flight land, and the pace follows."""
     made = bench()

@@ -120,3 +120,14 @@ def test_solving_again_plans_all_anew() -> None:
         made.planner.learn(19.0, 21.0, None, "")
     made.solve(10.0)
     assert all(new < old for new, old in zip((work.looks for work in works), before, strict=True))
+
+
+def test_what_the_run_is_done_with_takes_no_room() -> None:
+    """An item that is dropped is not kept among the planned ones; another attempt of it stays."""
+    made, work, again = watch(), flying("a"), flying("a")
+    made.plan(work, 0.0)
+    made.forget(work)
+    assert not made.holds(work)
+    made.plan(again, 0.0)
+    made.forget(work)
+    assert made.holds(again)
