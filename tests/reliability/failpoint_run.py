@@ -33,7 +33,7 @@ from batchup.edge.exports import results
 from batchup.edge.gate.ledger import Ledger
 from batchup.edge.images.put import Uploader
 from batchup.edge.outputs import Outputs
-from batchup.edge.saving.download import Downloader
+from batchup.edge.saving.download import Downloader, Fetched
 from batchup.edge.telling.reporter import Reporter
 from batchup.job import Job
 
@@ -53,6 +53,7 @@ POINTS = (
     "lines.after",  # results.jsonl is there, and the checkpoint does not know
     "status.before",
 )
+_BEFORE_A_WRITE = {name for name in POINTS if name.endswith(".before") and not name.startswith("send")}
 CANCELLED = 99  # what a caller who has cancelled exits with here
 _WRITES = ("COMMIT", "INSERT", "UPDATE", "DELETE", "CREATE")
 _NAMES = {
@@ -71,6 +72,7 @@ class Failpoint:
     mark: Path | None = None  # is made when the point is reached
     passes: int = 0
     disk_error: int = 0
+    writer: int = 0  # the one thread whose write fails; 0: whoever is the next to write
     cancel: Callable[[], None] | None = None
     keeping: set[str] = field(default_factory=set)  # the states that are being written down
 
@@ -93,11 +95,14 @@ class Failpoint:
                 self.cancel()
             case _:
                 self.disk_error = getattr(errno, self.action)
+                self.writer = threading.get_ident() if name in _BEFORE_A_WRITE else 0
 
     def disk(self) -> int:
         """Return the error that a write meets now, 0 for none; a broken disk breaks one write."""
         number = self.disk_error
         if number == errno.EIO:
+            if self.writer not in (0, threading.get_ident()):
+                return 0  # another's, such as of status.json, which ends no run
             self.disk_error = 0
         return number
 
@@ -156,16 +161,16 @@ def wrap_edge() -> None:
     """Put all points in."""
     around(Client, "send", lambda _, _call, kind: f"send.{kind.value}")
     around(Uploader, "put", lambda *_: "put")
-    around(Downloader, "fetch", lambda *_: "part")
     around(Outputs, "_check", lambda *_: "check")
     around(Outputs, "_finalise", lambda *_: "rename")
     around(outputs, "sync_folder", lambda *_: "sync")
     around(Ledger, "take", lambda *_: "take")
     around(Ledger, "change", lambda *_: "answered")
-    around(results, "bring_up_to_date", lambda *_: "results")
+    around(results, "_bring_up_to_date", lambda *_: "results")
     around(results, "write_lines", lambda *_: "lines")
     around(results, "append_lines", lambda *_: "lines")
     around(Reporter, "write_status", lambda *_: "status")
+    wrap_download()
     history = os.environ.get("FAILPOINT_HISTORY")
     inner = Checkpoint.keep
 
@@ -179,6 +184,20 @@ def wrap_edge() -> None:
             remember(self.db, Path(history))
 
     setattr(Checkpoint, "keep", keep)  # noqa: B010 a method is not for assigning to, says the type checker
+
+
+def wrap_download() -> None:
+    """Put a point between a download's last byte in its unfinished file and what is made of it then."""
+    inner = Downloader.fetch_and
+
+    async def fetch_and(self: Downloader, then: Callable[[Fetched], Any], *given: Any, **named: Any) -> Any:
+        def and_then(fetched: Fetched) -> Any:
+            HERE.reach("part.after")
+            return then(fetched)
+
+        return await inner(self, and_then, *given, **named)
+
+    setattr(Downloader, "fetch_and", fetch_and)  # noqa: B010 as above
 
 
 def wrap_disk() -> None:

@@ -16,9 +16,13 @@ from urllib.request import urlopen
 
 from PIL import Image
 
+from batchup.edge.database.schema import PATH
 from batchup.simulator import Simulator, SimulatorSettings
 
 _T = TypeVar("_T")
+
+
+_PATHS = f"SELECT {PATH} FROM files f JOIN items i ON i.n = f.item"  # noqa: S608 a name of ours
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ def on_disk(folder: Path, copy: Path) -> OnDisk:
         states = Counter(dict(db.execute("SELECT state, count(*) FROM items GROUP BY state")))
         query = "SELECT prediction_id FROM items UNION SELECT prediction_id FROM attempts"
         known = frozenset(row[0] for row in db.execute(query) if row[0] is not None)
-        saved = tuple(row[0] for row in db.execute("SELECT path FROM files"))
+        saved = tuple(row[0] for row in db.execute(_PATHS))
         return OnDisk(states, known, sum(states[name] for name in ("submitting", "in_doubt", "held")), saved)
 
 

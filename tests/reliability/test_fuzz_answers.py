@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from core.parts import EPOCH, Bench, Lister
+from core.spoken import WIRE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reliability.conftest import Column, Record
@@ -29,13 +30,14 @@ from batchup.core.requests import (
     Survey,
 )
 from batchup.core.states import State
-from batchup.core.wire import Response, Silence, read, service_offset_s
+from batchup.core.wire import Response, Silence, service_offset_s
 
 FAMILY = "fuzz: the service's answers"
 PASS = "nothing raises, no create believed absent or present wrongly"
 SECONDS = 40
 pytestmark = pytest.mark.reliability
 
+read = WIRE.read
 COUNT = {"ci": 1, "long": 25}
 SAFE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 SETTLED = {"success", "succeeded", "completed", "error", "failed", "cancelled", "canceled"}

@@ -13,7 +13,9 @@ from reliability.conftest import Record
 
 import batchup
 from batchup.core.summary import Summary
-from batchup.edge.planning.forecast import look_ahead
+from batchup.edge.models.account import known_card
+from batchup.edge.planning.forecast import look_over
+from batchup.edge.planning.plan import Looking
 from batchup.simulator import Simulator, SimulatorSettings
 
 FAMILY = "whole runs that are told of ends: webhooks, held polls, lists"
@@ -184,7 +186,8 @@ def test_the_forecast_comes_true(tmp_path: Path, polling: str) -> None:
         f'[polling]\nlist = "{polling}"\n[service]\nurl = "simulator"\n[simulator]\nseed = 5\n'
     )
     job = batchup.Job.from_toml(text, base=tmp_path)
-    forecast = look_ahead(job).forecast
+    looking = Looking(is_decoding=False)
+    forecast = look_over(job, known_card(job), looking=looking, is_at_length=True).forecast
     assert forecast is not None
 
     async def run() -> tuple[Summary, float]:

@@ -169,7 +169,9 @@ def codes(route: str, fault: str) -> tuple[set[int], set[int]]:
         return {4}, {4}
     if fault[0] == "5" or fault == "408":
         return {0}, {4}  # it answers, and cannot tell
-    return {0}, {4, 76} if fault in SENSELESS else {69}
+    if fault in SENSELESS:
+        return {0}, {4, 76}
+    return {0}, {4, 69}  # 4 if its tries are used up while polls still work, else it is taken for an outage
 
 
 def _create_codes(fault: str) -> tuple[set[int], set[int]]:

@@ -203,7 +203,7 @@ from batchup.cli import main
 async def broken(self, call, kind):
     raise RuntimeError(f"headers {self._headers!r} body {call.body!r}")
 
-async def lost(self, item_id, urls, *, is_twin):
+async def lost(self, item_id, urls, **known):
     raise RuntimeError(f"could not fetch {urls!r} with a stale token")
 
 if sys.argv.pop(1) == "send":
