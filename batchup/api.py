@@ -9,6 +9,7 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,19 +22,21 @@ import anyio.to_thread
 
 from batchup.core.items import Outcome
 from batchup.core.summary import Summary
-from batchup.edge.feeding.feeder import first_of_each_id
 from batchup.edge.handles import check_handles
 from batchup.edge.live.access import address_of
 from batchup.edge.lock import RunLock, make_output_folder
-from batchup.edge.manifest import Reject, read_manifest
+from batchup.edge.manifest import fetch_manifest, is_copied, read_manifest
 from batchup.edge.mounts import refuse_network
+from batchup.edge.options import RunOptions
 from batchup.edge.page.report import NAME, Report
+from batchup.edge.planning.forecast import refuse_bad_rows
 from batchup.edge.progress import Printer
 from batchup.edge.secret import read_key
-from batchup.edge.session import RunOptions, Session
+from batchup.edge.session import Session
+from batchup.edge.shelves import probe
 from batchup.edge.signals import watch_signals
 from batchup.edge.stopper import Stopper
-from batchup.errors import BatchupError, DataProblem
+from batchup.errors import BatchupError
 from batchup.job import Job
 
 
@@ -41,6 +44,7 @@ class Options(TypedDict, total=False):
     """How one run differs from the next; `RunOptions` has the defaults. Lengths in real seconds."""
 
     limit: int | None
+    sample: int | None
     max_duration_s: float | None
     rerun_failed: bool
     strict: bool
@@ -51,16 +55,19 @@ class Options(TypedDict, total=False):
     serve: str | None
     serve_anywhere: bool
     on_serve: Callable[[str], None] | None
+    executor: Executor | None
 
 
 async def run(job: Job, **options: Unpack[Options]) -> Summary:
     """Run a job to its end and return how it went.
 
-    Options are the fields of `RunOptions`: `limit` (items), `max_duration_s` (real seconds), `rerun_failed`,
-    `strict`, `handle_signals`, `log_level`, `on_outcome` (called with each item's `Outcome`), `serve`
-    ("HOST:PORT" of a live view for browsers, loopback unless `serve_anywhere`; `on_serve` is called with its
-    address, which holds a secret). A failed item does not raise. Raises the classes of `batchup.errors` for
-    problems of configuration, lock, key, disk and service; the exception's `summary` is then how far the run
+    Options are the fields of `RunOptions`: `limit` (the first items), `sample` (items at random),
+    `max_duration_s` (real seconds), `rerun_failed`, `strict`, `handle_signals`, `log_level`, `on_outcome`
+    (called with each item's `Outcome`), `serve` ("HOST:PORT" of a live view for browsers, loopback unless
+    `serve_anywhere`; `on_serve` is called with its address, which holds a secret), `executor` (any of
+    `concurrent.futures`, that runs the uploads and downloads in place of what the job says; it is left
+    open). A failed item does not raise. Raises the classes of `batchup.errors` for problems of
+    configuration, lock, key, disk and service; the exception's `summary` is then how far the run
     came.
     """
     return await _run(job, RunOptions(**options), Stopper())
@@ -115,13 +122,16 @@ async def _run(job: Job, options: RunOptions, stopper: Stopper) -> Summary:
         if options.serve is not None:
             address_of(options.serve, is_anywhere=options.serve_anywhere)
         key = read_key(job.service)
-        read_manifest_head(job)
-        if options.strict:
-            await anyio.to_thread.run_sync(_refuse_bad_rows, job)
+        if not is_copied(job):
+            await _refuse_bad_manifest(job, options)
         check_handles(job)
         refuse_network(job.output.dir, is_allowed=job.output.allow_network)
         make_output_folder(job.output.dir)
+        await anyio.to_thread.run_sync(probe, job)
         with RunLock(job.output.dir, run_id):
+            if is_copied(job):  # under the lock: a run that is under way reads from the copy
+                await anyio.to_thread.run_sync(fetch_manifest, job, abandon_on_cancel=True)
+                await _refuse_bad_manifest(job, options)
             async with _signals(stopper, options):
                 summary, error = await Session(job, options, run_id, key, started_at).run(stopper)
     except BatchupError as problem:
@@ -160,13 +170,14 @@ def _leave(stopper: Stopper, options: RunOptions, number: signal.Signals) -> Non
     stopper.leave(number)
 
 
+async def _refuse_bad_manifest(job: Job, options: RunOptions) -> None:
+    """Raise DataProblem before anything is sent: for what cannot be used at all, if asked for any bad row."""
+    read_manifest_head(job)
+    if options.strict:
+        await anyio.to_thread.run_sync(refuse_bad_rows, job)
+
+
 def read_manifest_head(job: Job) -> None:
     """Raise DataProblem at once for a manifest that cannot be used at all."""
     for _ in read_manifest(job):
         return
-
-
-def _refuse_bad_rows(job: Job) -> None:
-    for draft in first_of_each_id(job):
-        if isinstance(draft, Reject) and draft.kind != "duplicate":
-            raise DataProblem(draft.message, remedy="Nothing was created, as --strict asks; mend the row.")

@@ -29,6 +29,12 @@ class BatchupError(Exception):
         return f"{self.message}\n{self.remedy}" if self.remedy else self.message
 
 
+def install(extra: str, missing: ImportError | None = None) -> str:
+    """Say how to install an extra: from the index, and from a checkout's folder."""
+    why = "" if missing is None else f" ({missing})"
+    return f"pip install 'batchup-runner[{extra}]', or in a checkout's folder pip install '.[{extra}]'{why}"
+
+
 class UsageProblem(BatchupError):
     """The command line cannot be understood."""
 

@@ -7,15 +7,30 @@ from pathlib import Path
 from typing import Final, Literal, Self
 
 from batchup.core.items import Json
+from batchup.core.profile import Profile
 from batchup.errors import ConfigProblem
 from batchup.settings.environment import PREFIX
-from batchup.settings.known import SERVICE_URL, validate
+from batchup.settings.known import validate
+from batchup.settings.offers import lacks
+from batchup.settings.outputs import BY_ID, check_bucket, check_folders, is_bucket
+from batchup.settings.profiles import DEFAULT, load_profile
 from batchup.settings.rules import webhook_problem
 from batchup.settings.sources import Settings, read_settings
 from batchup.settings.toml_source import TomlSource
 from batchup.settings.units import Rate
 
-__all__ = ["Job", "Limits", "Output", "Polling", "Rate", "RunPolicy", "Service", "Simulation", "Webhook"]
+__all__ = [
+    "Job",
+    "Limits",
+    "Output",
+    "Polling",
+    "Prepare",
+    "Rate",
+    "RunPolicy",
+    "Service",
+    "Simulation",
+    "Webhook",
+]
 
 SIMULATOR: Final = "simulator"
 _DEFAULT_RATE: Final = Rate(60, 60.0)
@@ -52,10 +67,19 @@ class Polling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPolicy:
-    """What to do with items in doubt, and with saved items whose request has changed."""
+    """What to do with items in doubt, with saved items whose request has changed, and with equal requests.
+
+    With `dedupe` items that ask for the same are bought once. `executor` says where uploads and downloads
+    are made: threads, processes[:N], ray://ADDRESS or dask://ADDRESS. Without `allow_empty` it is an error
+    when a manifest that had items has none any more.
+    """
 
     on_in_doubt: Literal["reconcile", "hold", "resubmit"] = "reconcile"
     on_change: Literal["error", "keep", "redo"] = "error"
+    dedupe: bool = True
+    on_unknown: Literal["error", "drop", "send"] = "error"
+    executor: str = "threads"
+    allow_empty: bool = False
 
     def __post_init__(self) -> None:
         validate("run", self)
@@ -65,32 +89,72 @@ class RunPolicy:
 class Output:
     """Where outputs go (`dir`, absolute) and which are refused; `max_pixels` is width times height.
 
+    With a `bucket` (an address such as `s3://bucket/prefix`) the images go there, and `dir` has the rest.
+    `name` is a template for their names, None for their ids; `metadata` puts a JSON file beside each.
     `allow_network` permits a `dir` on a network file system, whose locks and syncs nobody vouches for.
     """
 
     dir: Path
+    bucket: str | None = None
+    name: str | None = None
+    metadata: bool = False
     allow_private: bool = False
     allow_network: bool = False
     max_pixels: int = 128_000_000
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dir", self.dir.absolute())
+        if self.bucket is not None:
+            check_bucket(self.bucket)
+            object.__setattr__(self, "bucket", self.bucket.rstrip("/"))
+        if self.name == BY_ID:
+            object.__setattr__(self, "name", None)
         validate("output", self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
-    """The service, how to speak to it, and where its key is found (never the key itself)."""
+class Prepare:
+    """What is done to images before they are uploaded; with nothing set they go up as they are.
 
-    url: str = SERVICE_URL
-    key: str = "env:EACHLABS_API_KEY"
-    auth: Literal["x-api-key", "bearer"] = "x-api-key"
-    profile: Literal["eachlabs"] = "eachlabs"
+    `max_side` in pixels bounds the longer side, `quality` (1 to 100) is that of a JPEG or WebP that has to be
+    made, `orient` turns what a camera marked as turned. `check` has images in a bucket fetched and decoded
+    that the service fetches by itself. `delete_uploads` takes the images away from the service again when
+    the run is over.
+    """
+
+    max_side: int | None = None
+    format: Literal["jpeg", "png", "webp"] | None = None
+    quality: int = 92
+    orient: bool = False
+    check: bool = False
+    delete_uploads: bool = False
+
+    def __post_init__(self) -> None:
+        validate("prepare", self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """The service, how to speak to it, and where its key is found (never the key itself).
+
+    `profile` is the name of one that came with the program, or the path of a .toml file; what is not given
+    of `url`, `key` and `auth` is as it says. `spelling` is the profile as it was read.
+    """
+
+    url: str = ""
+    key: str = ""
+    auth: str = ""
+    profile: str = DEFAULT
     request_timeout_s: float = 30.0
     listing_lag_s: float = 60.0
     settle_s: float = 15.0
+    spelling: Profile = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        spelling = load_profile(self.profile)
+        object.__setattr__(self, "spelling", spelling)
+        for name in ("url", "key", "auth"):
+            object.__setattr__(self, name, getattr(self, name) or getattr(spelling, name))
         validate("service", self)
 
     @property
@@ -160,6 +224,7 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     polling: Polling = field(default_factory=Polling)
     run: RunPolicy = field(default_factory=RunPolicy)
+    prepare: Prepare = field(default_factory=Prepare)
     service: Service = field(default_factory=Service)
     webhook: Webhook | None = None
     simulator: Simulation | None = None
@@ -167,6 +232,15 @@ class Job:
 
     def __post_init__(self) -> None:
         validate("", self)
+        lacking = lacks(
+            self.service.spelling,
+            model=self.model,
+            has_cap=self.limits.max_spend is not None,
+            deletes_uploads=self.prepare.delete_uploads,
+            has_webhooks=self.webhook is not None,
+        )
+        if lacking:
+            raise ConfigProblem("\n".join(": ".join(one) for one in lacking))
         if self.webhook is not None:
             found = webhook_problem(self.webhook.listen, self.webhook.public_url, self.service.url)
             if found is not None:
@@ -222,7 +296,11 @@ class Job:
         service = Service(**settings.section("service"))
         webhook = settings.section("webhook")
         output = settings.section("output")
-        folder = output.pop("dir", None) or settings.folder / f"{name}.out"
+        place = output.pop("dir", None)
+        if is_bucket(place):
+            output["bucket"], place = place, settings.values.get(("output", "state"))
+        folder = place or settings.folder / f"{name}.out"
+        check_folders(settings.folder, folder)
         return cls(
             path=path,
             name=name,
@@ -235,6 +313,7 @@ class Job:
             polling=Polling(**settings.section("polling")),
             run=RunPolicy(**settings.section("run")),
             output=Output(dir=folder, **output),
+            prepare=Prepare(**settings.section("prepare")),
             service=service,
             webhook=Webhook(**webhook) if webhook else None,
             simulator=Simulation(**settings.section("simulator")) if service.is_simulated else None,

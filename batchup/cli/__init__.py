@@ -2,6 +2,9 @@
 
 import importlib
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, NoReturn
 
 import click
@@ -81,7 +84,8 @@ class LazyCommands(click.Group):
         """Import a subcommand."""
         if cmd_name not in self.known:
             return None
-        command: click.Command = importlib.import_module(f"batchup.cli.{cmd_name}").command
+        with _no_interruption_lost():
+            command: click.Command = importlib.import_module(f"batchup.cli.{cmd_name}").command
         return command
 
     def resolve_command(
@@ -101,6 +105,33 @@ class LazyCommands(click.Group):
         for title, names in {**self.groups, "And besides": others}.items():
             with formatter.section(title):
                 formatter.write_dl([(name, self.known[name]) for name in names if name in self.known])
+
+
+@contextmanager
+def _no_interruption_lost() -> Iterator[None]:
+    """Raise a Ctrl-C as itself: of one that meets an import Python may make another error, or nothing."""
+    came: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> NoReturn:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    is_ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if is_ours:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except Exception:
+        if not came:
+            raise
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _leave() -> NoReturn:

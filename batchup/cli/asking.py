@@ -10,14 +10,16 @@ import click
 from batchup.errors import ConfigProblem
 from batchup.job import SIMULATOR, Job, Service, Simulation
 
+_ANY = "each-upscaler"  # a slug where none matters
 _VARIABLES = {
     "url": "BATCHUP_SERVICE_URL",
     "key": "BATCHUP_SERVICE_KEY",
     "auth": "BATCHUP_SERVICE_AUTH",
+    "profile": "BATCHUP_SERVICE_PROFILE",
 }
 
 
-def asked_job(path: Path | None, slug: str) -> Job:
+def asked_job(path: Path | None, slug: str | None) -> Job:
     """Return the job in `path`, with the model `slug`; without one a job that has no more than a service.
 
     ConfigProblem for a job file, an environment or a slug that cannot be used.
@@ -25,11 +27,12 @@ def asked_job(path: Path | None, slug: str) -> Job:
     from batchup.edge.models.catalogue import job_of  # noqa: PLC0415 -h stays quick
 
     if path is not None:
-        return replace(Job.load(path), model=slug)
+        job = Job.load(path)
+        return job if slug is None else replace(job, model=slug)
     given: dict[str, Any] = {
         name: os.environ[variable] for name, variable in _VARIABLES.items() if os.environ.get(variable)
     }
-    job = job_of(Service(**given), slug)
+    job = job_of(Service(**given), slug or _ANY)
     return replace(job, simulator=Simulation()) if job.service.url == SIMULATOR else job
 
 

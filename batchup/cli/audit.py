@@ -58,13 +58,15 @@ def command(job: Path, *, as_json: bool, debug: bool) -> None:
 
 
 async def _audit(job: Job) -> "Report":
+    from batchup.edge.desk import at_rest, open_desk, scratch  # noqa: PLC0415 -h stays quick
     from batchup.edge.mending.audit import TABLES, Audit  # noqa: PLC0415 -h stays quick
-    from batchup.edge.mending.desk import at_rest, open_desk, scratch  # noqa: PLC0415 -h stays quick
+    from batchup.edge.mending.recount import difference  # noqa: PLC0415 -h stays quick
 
     rows, looks = Ticker("rows of the list read"), Ticker("predictions of others looked at")
     with at_rest(job, "audit") as checkpoint, scratch(checkpoint, TABLES) as db:
         async with open_desk(job, checkpoint) as desk:
             report = await Audit(job, checkpoint, desk, db, rows.tick, looks.tick).run()
+        report.miscounted = difference(checkpoint)
     looks.close()
     return report
 
@@ -89,6 +91,8 @@ def _lines(report: "Report", job: Job) -> list[str]:
         for odd in report.differing
     ]
     lines += _more(report.differing_count, len(report.differing), "have another cost in the list")
+    if report.miscounted is not None:
+        lines.append(f"the checkpoint has lost rows: {report.miscounted}; `batchup verify {name} --fix`")
     since, until = (datetime.fromtimestamp(at).astimezone() for at in (report.from_at, report.to_at))
     counts = f"{report.known} known, {len(report.unclaimed)} paid and not claimed, {report.others} of others"
     return [

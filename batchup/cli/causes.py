@@ -1,12 +1,13 @@
 """What failed, in groups: how many for each cause, and what to do about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import wrap
 
 from batchup.core.causes import Cause
 from batchup.edge.telling.printable import printable
 
 SHOWN = 8
+_KINDS = 4  # of files that were passed over
 _COUNT_COLUMNS = 9
 
 
@@ -18,6 +19,14 @@ def cause_lines(causes: Sequence[Cause], width: int = 79) -> list[str]:
         lines += beside(f"{one.count:>{_COUNT_COLUMNS}}", f"{one.cause}{example}", width)
         lines += beside("", one.what_to_do, width)
     return lines
+
+
+def passed_words(passed: Mapping[str, int]) -> str:
+    """Say how many files were no pictures, and of which kinds the most were."""
+    kinds = sorted(passed.items(), key=lambda kind: -kind[1])
+    told = ", ".join(f"{count} {kind}" for kind, count in kinds[:_KINDS])
+    more = sum(count for _, count in kinds[_KINDS:])
+    return f"{sum(passed.values())} that are no pictures: {told}{f', {more} others' if more else ''}"
 
 
 def more_causes(causes: Sequence[Cause]) -> list[str]:

@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from batchup.cli.causes import SHOWN, beside, cause_lines, more_causes
+from batchup.cli.causes import SHOWN, beside, cause_lines, more_causes, passed_words
+from batchup.cli.naming import naming_words
+from batchup.cli.piloting import pilot_lines
 from batchup.core.advice import advise
 from batchup.core.books import Books
 from batchup.core.money import dollars
+from batchup.core.names import FOLDER
 from batchup.core.summary import Summary
 from batchup.edge.telling.printable import printable
 from batchup.edge.telling.words import duration
@@ -41,12 +44,14 @@ def closing_words(
     `ended_at` is when the run ended, in Unix seconds: just now, unless given.
     """
     ended = _ENDS.get(summary.reason, summary.reason.replace("_", " "))
+    if summary.pilot is not None and summary.reason == "item_limit":
+        ended = "stopped after its pilot"
     lines = ["", f"{printable(summary.job)}: {ended}; {summary.items} items in all"]
     lines += _counts(summary, width)
     lines += _figures(summary, job, width)
     began_at = (time.time() if ended_at is None else ended_at) - summary.wall_s
     has_report = _has_report(job.output.dir / REPORT, began_at)
-    lines += _places(summary, job.output.dir, has_report=has_report)
+    lines += _places(summary, job, width, has_report=has_report)
     return lines + _next(summary, path, width, has_report=has_report)
 
 
@@ -79,12 +84,15 @@ def _counts(summary: Summary, width: int) -> Iterator[str]:
             yield f"{count:>{_COUNT_COLUMNS}}  {state.replace('_', ' ')}{words}"
             yield from cause_lines(causes, width)
     yield from more_causes(summary.causes)
+    if summary.passed_over:
+        label, words = "passed over: ", passed_words(summary.passed_over)
+        yield from beside("", f"{label}{words}", width, _COUNT_COLUMNS)
 
 
 def _ends_of_items(summary: Summary) -> tuple[tuple[int, str, str], ...]:
     before = f", {summary.skipped} of them before this run" if summary.skipped else ""
     return (
-        (summary.saved, "saved", before),
+        (summary.saved, "saved", before + shared_words(summary.shared)),
         (summary.failed, "failed", ""),
         (summary.held, "held", ""),
         (summary.in_doubt, "in_doubt", ": nobody knows yet whether they were bought"),
@@ -92,6 +100,11 @@ def _ends_of_items(summary: Summary) -> tuple[tuple[int, str, str], ...]:
         (summary.rejected, "rejected", ""),
         (summary.duplicates, "duplicate rows", ""),
     )
+
+
+def shared_words(count: int) -> str:
+    """Say how many of the saved were not bought, nothing where there are none."""
+    return f", {count} for nothing: equal to one that was bought" if count else ""
 
 
 def _figures(summary: Summary, job: Job, width: int) -> Iterator[str]:
@@ -105,6 +118,10 @@ def _figures(summary: Summary, job: Job, width: int) -> Iterator[str]:
     yield from beside("requests", asked, width, _LABEL_COLUMNS)
     yield from beside("window", _window(summary, job), width, _LABEL_COLUMNS)
     yield from beside("time", _time(summary, job), width, _LABEL_COLUMNS)
+    if summary.pilot is not None:
+        speed = 1.0 if job.simulator is None else job.simulator.speed
+        for k, line in enumerate(pilot_lines(summary.pilot, speed)):
+            yield from beside("" if k else "pilot", line, width, _LABEL_COLUMNS)
     if summary.books is not None and summary.books.accepted:
         for label, line in zip(("books", ""), books_lines(summary.books), strict=False):
             yield from beside(label, line, width, _LABEL_COLUMNS)
@@ -128,16 +145,20 @@ def _time(summary: Summary, job: Job) -> str:
     return words
 
 
-def _places(summary: Summary, folder: Path, *, has_report: bool) -> Iterator[str]:
+def _places(summary: Summary, job: Job, width: int, *, has_report: bool) -> Iterator[str]:
     """Yield where things are."""
+    if summary.saved > 0:
+        place = job.output.bucket or str(job.output.dir)
+        yield f"{'pictures':<{_LABEL_COLUMNS}}  {place}/{FOLDER}"
+    if summary.renamed:
+        yield from beside("names", naming_words(summary.renamed, job.output.name), width, _LABEL_COLUMNS)
     for is_there, label, name in (
-        (summary.saved > 0, "pictures", "images"),
         (summary.failed + summary.held + summary.in_doubt > 0, "results", "results.jsonl"),
         (summary.rejected > 0, "rejects", "rejects.jsonl"),
         (has_report, "report", REPORT),
     ):
         if is_there:
-            yield f"{label:<{_LABEL_COLUMNS}}  {folder / name}"
+            yield f"{label:<{_LABEL_COLUMNS}}  {job.output.dir / name}"
 
 
 def _next(summary: Summary, path: Path, width: int, *, has_report: bool) -> list[str]:

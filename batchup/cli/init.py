@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -17,7 +18,7 @@ from batchup.job import Job
 
 if TYPE_CHECKING:
     from batchup.core.account import ModelCard
-    from batchup.edge.models.guessing import Guess
+    from batchup.edge.drafting.guessing import Guess
 
 _PLACEHOLDER = "products.jsonl"
 
@@ -25,6 +26,8 @@ EPILOG = """\b
 Examples:
   batchup init photos/
   batchup init products.csv --model real-esrgan -o nightly.toml
+  batchup init 'shards/{000..099}.tar' -o shards.toml
+  batchup init s3://shop/photos/
 """
 
 
@@ -55,7 +58,10 @@ Examples:
 def command(
     source: str | None, *, model: str, output: Path | None, force: bool, offline: bool, debug: bool
 ) -> None:
-    """Write a job file for SOURCE: a folder of images, a manifest (JSON Lines, CSV, TSV, a list) or a glob.
+    """Write a job file for SOURCE: a folder of images, a manifest, a glob, or - for standard input.
+
+    A manifest is JSON Lines, CSV, TSV or a list (each also as .gz or .zst), Parquet, or tar shards as of
+    webdataset; it may be at s3://, gs://, az:// or https:// as well, and so may a folder of images.
 
     Its [input] table has every parameter of the model with type, bounds, default and meaning; [columns] says
     which column is the image and which the id, as far as the first rows tell. Prints the file's name. What is
@@ -65,7 +71,7 @@ def command(
         from batchup.edge.exports.targets import is_stream, refuse_precious  # noqa: PLC0415 -h stays quick
 
         path = output or Path(f"{_stem(source, model)}.toml")
-        refuse_precious(path, read=[] if source is None else [Path(source)])
+        refuse_precious(path, read=[] if source is None or _is_elsewhere(source) else [Path(source)])
         if path.exists() and not (force or is_stream(path)):
             remedy = "Name another file behind -o, or say --force to write it anew."
             raise OutputProblem(f"{path} is there already.", remedy=remedy)
@@ -77,21 +83,40 @@ def command(
             click.echo(path)
 
 
-def _stem(source: str | None, model: str) -> str:
-    from batchup.edge.manifest.folder import is_glob, split_glob  # noqa: PLC0415 -h stays quick
+def _is_elsewhere(source: str) -> bool:
+    from batchup.edge.manifest import is_elsewhere  # noqa: PLC0415 -h stays quick
 
-    if source is None:
-        return model.replace("/", "-")
-    path = split_glob(source)[0] if is_glob(source) and not Path(source).exists() else Path(source)
+    return is_elsewhere(source)
+
+
+def _stem(source: str | None, model: str) -> str:
+    """Return a job's name: the file's or folder's, what stands before a pattern, or the model's."""
+    from batchup.edge.manifest.folder import is_glob, split_glob  # noqa: PLC0415 -h stays quick
+    from batchup.edge.manifest.patterns import fixed_part  # noqa: PLC0415 -h stays quick
+
+    usual = model.replace("/", "-")
+    if source is None or source == "-":
+        return usual
+    if _is_elsewhere(source):
+        address = urlsplit(source)
+        last = Path(fixed_part(address.path.rstrip("/"))).name or address.netloc
+        return last.partition(".")[0].rstrip("-_") or usual
+    if Path(source).exists() or not (is_glob(source) or fixed_part(source) != source):
+        path = Path(source)
+    else:
+        path = split_glob(source)[0] if is_glob(source) else Path(fixed_part(source).rstrip("-_."))
     absolute = path.resolve()
-    return (absolute.name if absolute.is_dir() else absolute.stem) or model.replace("/", "-")
+    return (absolute.name if absolute.is_dir() else absolute.stem) or usual
 
 
 def _refuse_missing(source: str | None) -> None:
     """Raise DataProblem where there is no source, before anybody is asked about a model."""
     from batchup.edge.manifest.folder import is_glob  # noqa: PLC0415 -h stays quick
+    from batchup.edge.manifest.patterns import has_braces  # noqa: PLC0415 -h stays quick
 
-    if source is not None and not Path(source).expanduser().exists() and not is_glob(source):
+    if source is None or _is_elsewhere(source) or is_glob(source) or has_braces(source):
+        return
+    if not Path(source).expanduser().exists():
         remedy = "Name a folder of images, a manifest or a glob that is there; without one `init` names none."
         raise DataProblem(f"There is no {source}.", remedy=remedy)
 
@@ -100,8 +125,8 @@ def _text(
     source: str | None, model: str, path: Path, *, is_offline: bool, is_forced: bool
 ) -> tuple[str, list[str]]:
     """Return the file's text, and what is to be said about it."""
-    from batchup.edge.models.guessing import Guess  # noqa: PLC0415 -h stays quick
-    from batchup.edge.models.job_text import job_text, shown_path  # noqa: PLC0415 -h stays quick
+    from batchup.edge.drafting.guessing import Guess  # noqa: PLC0415 -h stays quick
+    from batchup.edge.drafting.job_text import job_text, shown_path  # noqa: PLC0415 -h stays quick
 
     job = asked_job(None, model)
     card, parameters = _describe(job, key_of(job, is_offline=is_offline), is_forced=is_forced)
@@ -112,7 +137,7 @@ def _text(
     if source is not None:
         notes += _missing(source, found, image_of(tuple(parameters)))
     if found.strangers:
-        notes.append(f"The model does not know these columns, which are sent all the same: {_listed(found)}.")
+        notes.append(f"The model does not know these columns, which are left out: {_listed(found)}.")
     text = job_text(
         name=path.name,
         manifest=_PLACEHOLDER if source is None else _relative(source, path),
@@ -121,6 +146,7 @@ def _text(
         notes=notes,
         columns=found.columns,
         from_manifest=_from_rows(found, parameters),
+        is_dropping=bool(found.strangers),
     )
     Job.from_toml(text, base=path.parent)
     words = [note for note in notes if note not in _notes(card)]
@@ -159,21 +185,27 @@ def _describe(
     if found.card is None:
         hint = did_you_mean(job.model, [row["slug"] for row in known_models(job).models])
         words = f"othing is known of a model {job.model}"
-        is_told = job.simulator is not None or any("404" in line for line in found.problems)
-        if not is_forced and (is_told or hint):
+        if not is_forced:
             remedy = "`batchup models` lists those that are known; --force writes the job all the same."
             raise UsageProblem(f"N{words}{hint or '.'}", remedy=remedy)
-        click.echo(f"n{words}{hint or ', so its parameters are not listed'}", err=True)
+        click.echo(f"n{words}, so its parameters are not listed", err=True)
     return found.card, () if found.card is None else parameters(found.card)
 
 
 def _look(source: str, job: Job, parameters: Sequence[Parameter]) -> "Guess":
-    from dataclasses import replace  # noqa: PLC0415 beside what it is for
+    import tempfile  # noqa: PLC0415 beside what it is for
+    from dataclasses import replace  # noqa: PLC0415 the same
 
-    from batchup.edge.models.guessing import guess  # noqa: PLC0415 -h stays quick
+    from batchup.edge.drafting.guessing import guess  # noqa: PLC0415 -h stays quick
+    from batchup.edge.manifest import fetch_manifest  # noqa: PLC0415 -h stays quick
 
-    here = replace(job, manifest=source, base=Path.cwd())
-    return guess(here, image_of(tuple(parameters)), [one.name for one in parameters])
+    with tempfile.TemporaryDirectory(prefix="batchup-") as folder:  # for a copy of one that is elsewhere
+        aside = replace(job.output, dir=Path(folder))
+        here = replace(
+            job, manifest=source, base=Path.cwd(), output=aside if _is_elsewhere(source) else job.output
+        )
+        fetch_manifest(here)
+        return guess(here, image_of(tuple(parameters)), [one.name for one in parameters])
 
 
 def _notes(card: "ModelCard | None") -> list[str]:
@@ -201,7 +233,7 @@ def _relative(source: str, path: Path) -> str:
     from batchup.edge.exports.targets import is_stream  # noqa: PLC0415 -h stays quick
 
     folder = Path() if is_stream(path) else path.parent
-    return source if Path(source).is_absolute() else os.path.relpath(source, folder)
+    return source if _is_elsewhere(source) or Path(source).is_absolute() else os.path.relpath(source, folder)
 
 
 def _write(path: Path, text: str, *, is_new: bool) -> None:

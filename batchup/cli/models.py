@@ -25,7 +25,6 @@ from batchup.settings.nearest import did_you_mean
 if TYPE_CHECKING:
     from batchup.edge.models.catalogue import Found, Listing
 
-_ANY = "each-upscaler"  # a slug where none matters
 _LONGEST_DEFAULT = 44  # characters that are shown of it
 _WIDEST = (24, 8, 26, 22)  # columns of a parameter's name, type, bounds and default
 _NARROW = (20, 8, 24, 19)  # the same on a terminal of 80 columns, where the meaning is below
@@ -65,7 +64,7 @@ def command(slug: str | None, *, job_file: Path | None, offline: bool, as_json: 
     could not be asked about it.
     """
     with problems_end_the_command(debug=debug):
-        job = asked_job(job_file, slug or _ANY)
+        job = asked_job(job_file, slug)
         key = key_of(job, is_offline=offline)
         text = _list(job, key, as_json=as_json) if slug is None else _show(job, key, as_json=as_json)
         click.echo(text)

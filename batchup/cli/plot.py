@@ -9,7 +9,7 @@ from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG
 from batchup.edge.files import disk_problems
 from batchup.edge.telling.runlog import NAME as LOG_NAME
-from batchup.errors import ConfigProblem, DataProblem
+from batchup.errors import ConfigProblem, DataProblem, install
 from batchup.job import Job, Limits
 from batchup.report.pace import Pace
 from batchup.settings.units import Rate
@@ -108,6 +108,5 @@ def _drawn(pace: Pace) -> bytes:
     try:
         from batchup.report.draw import png  # noqa: PLC0415 matplotlib is an extra, and slow to import
     except ImportError as missing:
-        words = f"A picture needs matplotlib: pip install 'batchup-runner[plots]' ({missing})."
-        raise ConfigProblem(words) from None
+        raise ConfigProblem("A picture needs matplotlib.", remedy=install("plots", missing)) from None
     return png(pace)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from batchup.cli.reference_check import CHECK, PILOT
 from batchup.cli.reference_log import EVENTS, FIELDS
 
 
@@ -34,6 +35,10 @@ _RUN: Final = {
     "rejected": "rows of the manifest that could not be sent",
     "skipped": "items that were saved before this run began (they are in saved too)",
     "duplicates": "rows that repeat an earlier one",
+    "renamed": "items this run saved whose outputs are told by a hash, as their ids are no plain names",
+    "shared": "items this run saved with the output of an equal one, for nothing (they are in saved too)",
+    "passed_over": "files of the manifest's folder, bucket or shards that are no pictures: how many, by kind;"
+    " empty unless it was read to its end",
     "manifest_complete": "whether the manifest was read to its end; if not, the counts may be too low",
     "requests": "requests of every kind that this run sent to the service",
     "creates": "creates among them",
@@ -43,6 +48,7 @@ _RUN: Final = {
     "spend_usd": "what this run's predictions cost, in USD",
     "job_spend_usd": "what the job's predictions cost over all runs, in USD",
     "wall_s": "how long this run took, in seconds",
+    **PILOT,
     "books": "what became of every create of the job; null if the checkpoint was not read",
     "books.accepted": "creates that were accepted, or perhaps: well + badly + in_flight + unknown + in_doubt"
     " + held + written_off",
@@ -58,9 +64,11 @@ _RUN: Final = {
     "books.well_usd": "cost of well, by the checkpoint, in USD",
     "books.badly_usd": "cost of badly, in flight and unknown, by the checkpoint, in USD",
     "books.open_usd": "what predictions of unknown cost are reckoned at, in USD; null without a price",
+    "books.shared": "items of the job saved with the output of an equal one: no predictions, for nothing",
     "books.is_balanced": "whether both sides agree; if not, the run exits with 70",
-    "causes": "why items failed, were held or rejected, the largest group first, at most 20",
-    "causes[].state": "failed, held or rejected; empty for the group of all other causes",
+    "causes": "why items failed, were held or rejected, or are paid and not fetched yet:"
+    " the largest group first, at most 20",
+    "causes[].state": "failed, held, rejected or outstanding; empty for the group of all other causes",
     "causes[].cause": "the cause, in words that stay the same from run to run",
     "causes[].count": "how many items",
     "causes[].what_to_do": "one sentence",
@@ -98,6 +106,7 @@ _STATUS: Final = {
     "now.creates_end_s": "until nothing more is created; null without a deadline",
     "now.goal": "items done when a run with --limit has done its own; null without a limit: all of total",
     "now.is_stopping": "whether what is in flight is finished, and nothing more is created",
+    "now.shared": "items saved in this run with the output of an equal one (they are in saved too)",
     "summary": "null while the run goes on, then what `batchup fields run` explains",
     "running": "what is in flight, the oldest first, at most 50",
     "running[].id": "the item's id",
@@ -118,6 +127,7 @@ _RESULTS: Final = {
     "files[].width": "in pixels",
     "files[].height": "in pixels",
     "files[].url": "where it came from, without what signed the address",
+    "files[].address": "where it is in the bucket; not there where outputs go to a folder",
     "attempts": "how many attempts it has had",
     "cost_usd": "what its last prediction cost, or null where nobody knows",
     "predict_time_s": "how long the service worked on it, or null",
@@ -132,42 +142,14 @@ _RESULTS: Final = {
     "failure.cause": "the group it is counted in, as in causes of `batchup fields run`",
     "failure.what_to_do": "one sentence",
     "input": "what was asked for: the model's parameters, the job's and the item's own",
+    "shared_with": "the item that asked for the same and was bought, where this one was not; else null",
 }
 _REJECTS: Final = {
     "line": "the line of the manifest, from 1",
     "id": "the row's id, or null if it has none",
     "kind": "what is wrong, for programs",
+    "cause": "what is wrong, in the same words for all rows that are alike",
     "message": "what is wrong, in a sentence",
-}
-_CHECK: Final = {
-    "job": "the job's name",
-    "items": "items in the manifest",
-    "outstanding": "items of these that are not done",
-    "rejected": "rows that cannot be sent",
-    "duplicates": "rows that repeat an earlier one",
-    "price_usd": "what the service names for a prediction, in USD, or null",
-    "price_source": "where that was found: service, cache, bundled or simulator; null for none",
-    "price_fetched_at": "when the service told it, in Unix seconds, or null",
-    "balance_usd": "the account's credit in USD, or null if it was not asked for",
-    "spent_usd": "what the job has cost so far, in USD",
-    "cost": "what the outstanding items will cost, or null where no price is known",
-    "cost.likely_usd": "probably, in USD",
-    "cost.low_usd": "at least, in USD",
-    "cost.high_usd": "at most, in USD",
-    "disk": "null, or in a sentence that the disk is too small",
-    "forecast": "with --forecast alone: the run, rehearsed without faults",
-    "forecast.items": "items that are outstanding",
-    "forecast.wall_s": "how long it takes, in seconds",
-    "forecast.per_minute": "items a minute, of the service's time",
-    "forecast.requests": "requests of every kind",
-    "forecast.creates": "creates among them",
-    "forecast.presigns": "asking where to upload to, among them",
-    "forecast.polls": "polls among them",
-    "forecast.surveys": "readings of the service's list among them",
-    "forecast.mean_duration_s": "how long a prediction takes on average, in seconds of the service's time",
-    "forecast.learned_from": "from how many predictions that was learned; 0: it is the first guess",
-    "forecast.cost_usd": "cost.likely_usd once more",
-    "forecast.nights": "runs of the length of --night",
 }
 _MODELS: Final = {
     "models": "the models that are known",
@@ -252,10 +234,11 @@ _AUDIT: Final = {
     "listed_usd": "cost of the known ones by the list, in USD",
     "recorded_usd": "cost of the known ones by the checkpoint, in USD",
     "requests": "requests it took",
+    "miscounted": "what the checkpoint has and what was counted, in words, where rows were lost; or null",
 }
 _VERIFY: Final = {
     "job": "the job's name",
-    "files": "saved files that were hashed",
+    "files": "saved files that were looked at",
     "flaws": "those of them that are not as they were saved",
     "flaws[].id": "the item's id",
     "flaws[].path": "the file, relative to the output folder",
@@ -266,6 +249,9 @@ _VERIFY: Final = {
     "repairs[].result": "fixed, expired (it is failed now) or later",
     "repairs[].message": "the same in words",
     "unclaimed": "files in images/ that no item claims",
+    "is_moved": "whether they were saved elsewhere, and count as being here from now on",
+    "miscounted": "with --fix, in words: what the checkpoint has and what was counted before;"
+    " null where they agree",
 }
 _SIMULATE: Final = {
     "url": "the service's address, for [service] url of a job",
@@ -306,7 +292,7 @@ _STATS_LOG: Final = {
 
 PAGES: Final[Mapping[str, Page]] = {
     "audit": Page("The object that `batchup audit --json` prints.", _AUDIT),
-    "check": Page("The object that `batchup check --json` prints.", _CHECK),
+    "check": Page("The object that `batchup check --json` prints.", CHECK),
     "log": Page(
         "A line of run.log.jsonl in the output folder: what happened, as it happens.", FIELDS, EVENTS
     ),

@@ -61,8 +61,8 @@ def command(
 def _rerun(
     job: Job, ids: Sequence[str], causes: Sequence[str], typed: Path, *, is_dry: bool, as_json: bool
 ) -> None:
+    from batchup.edge.desk import at_rest  # noqa: PLC0415 -h stays quick
     from batchup.edge.mending import rerun  # noqa: PLC0415 -h stays quick
-    from batchup.edge.mending.desk import at_rest  # noqa: PLC0415 -h stays quick
     from batchup.edge.models.account import known_card, likely_usd  # noqa: PLC0415 -h stays quick
 
     with at_rest(job, "rerun") as checkpoint:

@@ -89,8 +89,8 @@ def _resolve(
     job: Job, ids: Sequence[str], word: str | None, prediction_id: str, *, force: bool, as_json: bool
 ) -> bool:
     """Show or decide, and tell whether something is left to be decided."""
+    from batchup.edge.desk import at_rest  # noqa: PLC0415 -h stays quick
     from batchup.edge.mending import resolving  # noqa: PLC0415 -h stays quick
-    from batchup.edge.mending.desk import at_rest  # noqa: PLC0415 -h stays quick
 
     with at_rest(job, "resolve") as checkpoint:
         chosen = resolving.pick(job, checkpoint, ids, word) if ids else resolving.doubts(checkpoint)
@@ -217,7 +217,7 @@ def _understand(answer: str) -> tuple[str, str]:
 
 def _decide_if_as_shown(job: Job, left: "ItemRestored", word: str, prediction_id: str) -> None:
     """Take the folder anew for one decision; DataProblem where the item is not as it was shown any more."""
-    from batchup.edge.mending.desk import at_rest  # noqa: PLC0415 -h stays quick
+    from batchup.edge.desk import at_rest  # noqa: PLC0415 -h stays quick
 
     id_ = left.item.id
     with at_rest(job, "resolve") as checkpoint:

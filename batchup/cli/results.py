@@ -11,7 +11,7 @@ import msgspec
 
 from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG, JOB_FILE
-from batchup.errors import BatchupError, ConfigProblem, OutputProblem, UsageProblem
+from batchup.errors import BatchupError, ConfigProblem, OutputProblem, UsageProblem, install
 from batchup.job import Job
 
 if TYPE_CHECKING:
@@ -25,11 +25,12 @@ EPILOG = """\b
 Formats:
   jsonl    the lines of results.jsonl as they are (`batchup fields results`)
   csv      one row an item: id, state, prediction_id; path, bytes, width,
-           height, sha256 and url of its first file, file_count; attempts,
-           cost_usd, predict_time_s; created_at, settled_at and saved_at in
-           RFC 3339, UTC; failure_cause, _kind, _code, _message, _retryable
-           and _what_to_do; input.NAME for each parameter. A text that a
-           spreadsheet would take for a formula has an apostrophe before it.
+           height, sha256, url and address (in a bucket) of its first file,
+           file_count; attempts, cost_usd, predict_time_s; created_at,
+           settled_at and saved_at in RFC 3339, UTC; failure_cause, _kind,
+           _code, _message, _retryable and _what_to_do; input.NAME for each
+           parameter. A text that a spreadsheet would take for a formula has
+           an apostrophe before it.
   parquet  the same columns with their types; it needs
            pip install 'batchup-runner[parquet]'
 
@@ -203,8 +204,7 @@ def _writer(job: Job, results: "Results", form: str, states: Collection[str]) ->
                 from batchup.edge.exports.parquet import write_parquet  # noqa: PLC0415 an extra, and slow to import
             except ImportError as missing:
                 words = "Parquet needs pyarrow."
-                remedy = f"pip install 'batchup-runner[parquet]' ({missing})"
-                raise ConfigProblem(words, remedy=remedy) from None
+                raise ConfigProblem(words, remedy=install("parquet", missing)) from None
             return lambda file: write_parquet(results, file, states)
         case "csv":
             return lambda file: _write_lines(file, csv_lines(results, states))

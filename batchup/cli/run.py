@@ -2,8 +2,8 @@
 
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from batchup.cli.collector import seldom_collecting
 from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG, JOB_FILE, Instant, Length
 from batchup.cli.serving import (
@@ -20,7 +21,9 @@ from batchup.cli.serving import (
     say_address,
     serve_option,
 )
+from batchup.cli.turns import short_turns
 from batchup.core.items import Outcome
+from batchup.core.pilot import MOST
 from batchup.core.summary import Summary
 from batchup.errors import BatchupError, DiskProblem, InternalProblem, UsageProblem
 from batchup.job import Job
@@ -49,6 +52,10 @@ Environment:
   SSL_CERT_FILE            authorities to trust in place of the system's
   XDG_STATE_HOME           what keeps the limits is below it  [~/.local/state]
   XDG_CACHE_HOME           known prices are below it  [~/.cache]
+  AWS_..., GOOGLE_...,     credentials, region, endpoint of buckets, such as
+  AZURE_...                AWS_ACCESS_KEY_ID; AWS_SKIP_SIGNATURE=true (and
+                           the like) for those that are public,
+                           AWS_ALLOW_HTTP=true for an endpoint at http://
   NO_COLOR                 no colour on the terminal
 
 `batchup fields run` explains what --json prints.
@@ -57,6 +64,7 @@ Environment:
 Examples:
   batchup run jobs/demo.toml
   batchup run jobs/each-upscaler.toml --manifest products.csv --limit 20
+  batchup run nightly.toml --sample 50
   batchup run nightly.toml --stop-at 06:00 --quiet --json
 """
 
@@ -80,8 +88,20 @@ class RunCommand(ServingCommand):
 
 @click.command(name="run", cls=RunCommand, epilog=EPILOG)
 @JOB_FILE
-@click.option("--manifest", metavar="PATH", help="Use this manifest instead of the job's.")
+@click.option(
+    "--manifest",
+    metavar="PATH",
+    help="Use this manifest instead of the job's: a path, an address, or - for standard input, which is"
+    " copied into the output folder and read from there; nothing on it means the copy of the last run.",
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N outstanding items.")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1, max=MOST),
+    metavar="N",
+    help="A pilot: only N outstanding items, at random; then say what all of them will cost, take and fail."
+    " One that was cut off is finished by the same command.",
+)
 @click.option("--max-duration", type=Length(), metavar="7h", help="Be done after so long.")
 @click.option(
     "--stop-at", type=Instant(), metavar="06:00", help="Be done by this time of day: local, or 06:00+02:00."
@@ -100,6 +120,12 @@ class RunCommand(ServingCommand):
     "--on-change",
     type=click.Choice(["error", "keep", "redo"]),
     help="What to do with a saved item whose request has changed.",
+)
+@click.option(
+    "--executor",
+    metavar="WHERE",
+    help="Where uploads and downloads are made: threads (of this process), processes[:N], ray://auto,"
+    " ray://HOST:PORT or dask://HOST:PORT.",
 )
 @click.option("--strict", is_flag=True, help="One bad row in the manifest and nothing is created.")
 @click.option("--no-progress", is_flag=True, help="No bar and no progress lines.")
@@ -123,7 +149,7 @@ def command(job: Path, **flags: Any) -> None:
     or cut off. The same command continues: saved items are skipped, predictions under way are polled and not
     bought again, and a create that was never answered is looked up before it is repeated.
     """
-    with problems_end_the_command(debug=flags["debug"]):
+    with problems_end_the_command(debug=flags["debug"]), seldom_collecting(), short_turns():
         summary = _run(job, flags)
     if summary.reason == "signal":
         from batchup.edge.signals import reraise  # noqa: PLC0415 -h stays quick
@@ -138,7 +164,8 @@ def _run(path: Path, flags: Mapping[str, Any]) -> Summary:
     is_told = True
     try:
         heed = _catch_signals()
-        summary = _run_job(path, flags, heed)
+        with _unwrapped(heed):
+            summary = _run_job(path, flags, heed)
     except BatchupError as problem:
         summary = problem.summary or _nothing(path, problem.reason, problem.exit_code)
         if summary.items and not flags["quiet"]:  # it came as far as to have something to tell
@@ -161,6 +188,8 @@ def _run_job(path: Path, flags: Mapping[str, Any], heed: Callable[[], None]) -> 
     from batchup.edge.progress import make_printer  # noqa: PLC0415 -h stays quick
 
     heed()
+    if flags["sample"] is not None and flags["limit"] is not None:
+        raise UsageProblem("--sample and --limit do not go together.", remedy="Give one of them.")
     refuse_idle_anywhere(flags["serve"], is_anywhere=flags["serve_anywhere"])
     job = Job.load(path, overrides=_overrides(flags))
     raise_handle_limit()
@@ -169,6 +198,7 @@ def _run_job(path: Path, flags: Mapping[str, Any], heed: Callable[[], None]) -> 
         summary = api.run_sync(
             job,
             limit=flags["limit"],
+            sample=flags["sample"],
             max_duration_s=_max_duration_s(flags),
             rerun_failed=flags["rerun_failed"],
             strict=flags["strict"],
@@ -227,6 +257,19 @@ def _catch_signals() -> Callable[[], None]:
     return heed
 
 
+@contextmanager
+def _unwrapped(heed: Callable[[], None]) -> Iterator[None]:
+    """Raise as itself the interruption of which Python has made an error of its own.
+
+    It does so with what meets the making of a class, and while it imports many are made.
+    """
+    try:
+        yield
+    except (RuntimeError, SystemError):
+        heed()
+        raise
+
+
 def _overrides(flags: Mapping[str, Any]) -> dict[str, object]:
     """Return the settings that flags replace, by their place in the job file."""
     places = {
@@ -236,6 +279,7 @@ def _overrides(flags: Mapping[str, Any]) -> dict[str, object]:
         "rate": "limits.rate",
         "on_in_doubt": "run.on_in_doubt",
         "on_change": "run.on_change",
+        "executor": "run.executor",
     }
     return {place: flags[flag] for flag, place in places.items() if flags[flag] is not None}
 

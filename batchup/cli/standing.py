@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from batchup.cli.causes import beside
-from batchup.cli.closing import HEAD_COUNT, closing_words
-from batchup.core.in_flight import Running
+from batchup.cli.closing import HEAD_COUNT, closing_words, shared_words
 from batchup.core.money import dollars
-from batchup.core.snapshot import Snapshot
+from batchup.core.picture import Running, Snapshot
 from batchup.edge.telling.printable import printable
 from batchup.edge.telling.status import Status
 from batchup.edge.telling.words import done_count, duration, goal_of, of_all, requests_of
@@ -72,7 +71,7 @@ def _bar(now: Snapshot, width: int, bar: str) -> Iterator[str]:
 def _counts(now: Snapshot) -> Iterator[str]:
     before = f", {now.skipped} of them before this run" if now.skipped else ""
     for count, words in (
-        (now.saved, f"saved{before}"),
+        (now.saved, f"saved{before}{shared_words(now.shared)}"),
         (now.failed, "failed"),
         (now.held, "held: decide with `batchup resolve`"),
         (now.in_doubt, "in doubt: nobody knows yet whether they were bought"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
-from batchup.core.causes import AGAIN
+from batchup.core.causes import AGAIN, OUTSTANDING, RAISE
 from batchup.core.summary import Summary
 
 _WHY_LEFT: Final = {
@@ -20,6 +20,7 @@ _WHY_LEFT: Final = {
     "disk": "when the disk is well, the same command continues",
 }
 _LEFT: Final = "some are ready, running or not fetched yet; the same command continues"
+_TOO_LARGE: Final = "paid, and larger than [output] max_pixels: raise that first, then this fetches them"
 _NOTHING: Final = "nothing_to_do"  # the same command would do nothing again
 _PRICELESS: Final = (
     "max_spend buys no more while no price is known; learn one with --limit 1 and without max_spend"
@@ -82,6 +83,10 @@ def _was_cut_short(summary: Summary) -> bool:
 
 def _of_what_is_left(summary: Summary, path: str) -> Advice:
     command = _of("run", path)
+    if summary.reason == "item_limit" and summary.pilot is not None:
+        return Advice("the pilot is over; this makes the rest", command)
+    if summary.reason not in _WHY_LEFT and not summary.in_doubt and _is_all_too_large(summary):
+        return Advice(_TOO_LARGE, command)
     if summary.reason != "spend_limit":
         return Advice(_WHY_LEFT.get(summary.reason, _LEFT), command)
     if summary.books is not None and summary.books.open_usd is None:
@@ -89,6 +94,12 @@ def _of_what_is_left(summary: Summary, path: str) -> Advice:
     enough_usd = _enough_usd(summary)
     more = "" if enough_usd is None else f" --max-spend {enough_usd}"
     return Advice("max_spend is reached; raise it to continue", f"{command}{more}")
+
+
+def _is_all_too_large(summary: Summary) -> bool:
+    """Tell whether all that is left are outputs that are refused until the job file allows them."""
+    causes = (one for one in summary.causes if one.state == OUTSTANDING and one.what_to_do == RAISE)
+    return 0 < summary.outstanding <= sum(one.count for one in causes)
 
 
 def _enough_usd(summary: Summary) -> int | None:

@@ -10,13 +10,17 @@ from batchup.core import choice
 from batchup.core.board import Board
 from batchup.core.messages import (
     Answered,
+    AsideTold,
+    CardWanted,
     Command,
     Downloaded,
     DownloadFailed,
     Event,
     ItemCounted,
+    ItemGiven,
     ItemRead,
     ItemRestored,
+    ItemSetAside,
     KeyRead,
     LimitsChanged,
     ManifestEnded,
@@ -30,6 +34,7 @@ from batchup.core.messages import (
 )
 from batchup.core.reactions import (
     account,
+    alike,
     creates,
     doubts,
     ending,
@@ -58,6 +63,7 @@ from batchup.core.requests import (
     Problem,
     Request,
     Seen,
+    Sign,
     Survey,
     Surveyed,
     Wait,
@@ -72,7 +78,7 @@ class Batch:
 
     board: Board
 
-    def choose(self, now: float, permits: int) -> Request | Wait | Done:
+    def choose(self, now: float, permits: int) -> Request | Sign | Wait | Done:
         """Return what to send now with `permits` free permits, when to ask again, or Done."""
         return choice.choose(self.board, now, permits)
 
@@ -90,8 +96,10 @@ class Batch:
                 return self._answered(event, now)
             case Sent():
                 return self._sent(event.request, now)
-            case ItemRead() | ItemCounted() | ItemRestored() | ManifestEnded() | RowsCounted():
+            case ItemRead() | ItemCounted() | ItemRestored() | ManifestEnded() | RowsCounted() | CardWanted():
                 return self._read(event, now)
+            case ItemSetAside() | ItemGiven() | AsideTold():
+                return self._alike(event, now)
             case Downloaded():
                 return saving.on_downloaded(board, event, now)
             case DownloadFailed():
@@ -102,19 +110,24 @@ class Batch:
                 return uploads.on_upload_failed(board, event, now)
             case Notified():
                 return hearing.on_notified(board, event, now)
-            case LimitsChanged():
-                board.change_limits(event)
-                return []
-            case OthersRunning():
-                board.heed_others(event)
-                return []
+            case LimitsChanged() | OthersRunning():
+                return self._limits(event)
             case KeyRead():
                 return ending.on_key_read(board, event)
             case _:
                 return self._stop(event)
 
+    def _limits(self, event: LimitsChanged | OthersRunning) -> list[Command]:
+        if isinstance(event, LimitsChanged):
+            self.board.change_limits(event)
+        else:
+            self.board.heed_others(event)
+        return []
+
     def _read(
-        self, event: ItemRead | ItemCounted | ItemRestored | ManifestEnded | RowsCounted, now: float
+        self,
+        event: ItemRead | ItemCounted | ItemRestored | ManifestEnded | RowsCounted | CardWanted,
+        now: float,
     ) -> list[Command]:
         board = self.board
         match event:
@@ -127,8 +140,21 @@ class Batch:
             case RowsCounted():
                 board.look_ups.is_counting = False
                 return []
+            case CardWanted():
+                board.look_ups.is_wanted = True
+                return []
             case _:
                 board.has_manifest_ended = True
+                return []
+
+    def _alike(self, event: ItemSetAside | ItemGiven | AsideTold, now: float) -> list[Command]:
+        match event:
+            case ItemSetAside():
+                return alike.on_set_aside(self.board, event, now)
+            case ItemGiven():
+                return alike.on_given(self.board, event, now)
+            case _:
+                self.board.at_work.told(event.fingerprint)
                 return []
 
     def _stop(self, event: Stop) -> list[Command]:
@@ -136,8 +162,10 @@ class Batch:
             self.board.stop = event
         return []
 
-    def _sent(self, request: Request, now: float) -> list[Command]:
+    def _sent(self, request: Request | Sign, now: float) -> list[Command]:
         board = self.board
+        if isinstance(request, Sign):
+            return uploads.on_sign(board, request)
         board.open[request.kind] += 1
         board.tally.requests += 1
         if not isinstance(request, Create | Presign):

@@ -25,13 +25,23 @@ AGAIN: Final = (
 EXHAUSTED: Final = "exhausted"
 """The kind of failure of an item that no run tries again by itself, though another try may help."""
 
+OUTSTANDING: Final = "outstanding"
+RAISE: Final = "Raise [output] max_pixels and run the same command again; nothing is bought twice."
+"""What to do about outputs that no run will fetch as the job file is."""
+
+FETCH: Final = "Run the same command again: they are paid, and fetched anew."
+"""What to do about other outputs that are still to be fetched."""
+
 _MENDED: Final = "then run with --rerun-failed."
 _LOOK: Final = f"Read the service's words in results.jsonl, mend what they name, {_MENDED}"
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A group of items with one cause: `state` is failed, held or rejected, `example_item` one of them."""
+    """A group of items with one cause, and one of them as `example_item`.
+
+    `state` is failed, held, rejected, or outstanding for outputs that are paid and could not be fetched.
+    """
 
     state: str
     cause: str
@@ -85,8 +95,10 @@ _KNOWN: Final = (
     ),
     _known(
         "not a usable image",
-        rf"(?:unsupported|invalid|corrupt|damaged|cannot identify|decode|unreadable|not an?).*{_PICTURE}"
-        rf"|{_PICTURE}.*(?:unsupported|corrupt|damaged|decode|not supported)",
+        r"(?:unsupported|invalid|corrupt|damaged|cannot identify|decode|unreadable|not an?|this is no)"
+        rf".*{_PICTURE}"
+        rf"|{_PICTURE}.*(?:unsupported|corrupt|damaged|decode|not supported|truncated)"
+        "|is cut short or damaged|does not decode|cannot be prepared",
         f"Open some of these files; replace the broken or odd ones, {_MENDED}",
     ),
     _known("timed out at the service", r"timed? ?out|deadline exceeded", AGAIN, "EXECUTION_TIMEOUT"),
@@ -114,6 +126,7 @@ _PLAIN: Final = {
     ),
     "connect": ("the output's host cannot be reached", AGAIN),
     "disk": ("the disk did not take it", "Make room, then run the same command again."),
+    "empty": ("an empty image", f"Replace these files, {_MENDED}"),
     "encoded": ("the output came compressed", AGAIN),
     "exhausted": ("attempted as often as allowed", "Make them ready for another round with `batchup rerun`."),
     "gone": (
@@ -128,6 +141,10 @@ _PLAIN: Final = {
     "internal": ("a bug in batchup", "Please report it with run.log.jsonl; --rerun-failed tries them again."),
     "no_address": ("the service shows no output for now", AGAIN),
     "no_answer": ("the service did not answer", AGAIN),
+    "no_original": (
+        "what it shares is not on the disk any more",
+        "Run `batchup verify --fix`, then the same command again; [run] dedupe = false buys it.",
+    ),
     "no_output": (
         "paid, and without an output",
         "Ask the service about these predictions; --rerun-failed buys them again.",
@@ -146,32 +163,57 @@ _PLAIN: Final = {
     "redirects": ("the output's host redirects without end", AGAIN),
     "senseless": ("the service's answer made no sense", AGAIN),
     "stopped": ("the run was stopped", "Run the same command again."),
+    "store": ("the bucket did not take the output", AGAIN),
     "timeout": ("the output's host is too slow", AGAIN),
-    "too_large": (
-        "the output is too large",
-        "Raise [output] max_pixels and run the same command again; nothing is bought twice.",
-    ),
+    "too_large": ("the output is too large", RAISE),
     "truncated": ("the output came incomplete", AGAIN),
+    "unsupported": ("not a usable image", f"Convert these files to PNG, JPEG or WebP, {_MENDED}"),
     "upload_failed": ("the upload failed", AGAIN),
+    "worker_lost": ("the workers that fetched the output were lost", AGAIN),
 }
 """What each kind of failure is called, and what to do."""
 
+UNKNOWN: Final = "a parameter that the model does not have"
+"""The cause of rows that bring more than the model takes: all rows of a table, as a rule."""
+
+_LEAVE_OUT: Final = 'Set [run] on_unknown = "drop" to leave such columns out, or mend their names.'
 _REJECTED: Final = {
+    "bad_archive": ("a damaged tar shard", "Write these shards again."),
+    "bad_member": ("a sample of a shard that does not fit", "Mend these samples of the shards."),
     "bad_id": ("an id that cannot be one", "Give these rows other ids."),
     "bad_json": ("not JSON", "Mend these lines of the manifest."),
     "bad_row": ("a row that does not fit", "Mend these rows of the manifest."),
     "bad_url": ("not an address on the web", "Mend the addresses in these rows."),
+    "broken_image": (
+        "a broken image",
+        "Replace these files: nothing was bought for them.",
+    ),
     "changed": (
         "the request changed after it was saved",
         'Set [run] on_change = "keep" or "redo", or give these rows other ids.',
     ),
     "duplicate_id": ("an id that was there already", "Give these rows ids of their own."),
     "encoding": ("not UTF-8", "Save the manifest as UTF-8."),
+    "invalid_input": (
+        "a parameter that the model does not take",
+        "Mend these values; `batchup models` shows what a model takes.",
+    ),
     "missing_file": ("a file that cannot be read", "See that these files are there and readable."),
     "no_image": ("a row without an image", "Name the column under [columns], or add the image."),
     "too_large": ("a file larger than the service takes", "Make these files smaller."),
     "too_long": ("a row that is too long", "Split or mend these rows."),
-    "unsupported_image": ("not a picture", "Convert these files to PNG, JPEG or WebP, or take them out."),
+    "too_many_pixels": (
+        "an image of too many pixels, or one that would become so large",
+        "Make these images smaller or enlarge them less, or raise [output] max_pixels.",
+    ),
+    "no_upload": (
+        "an image on this machine",
+        "The service takes no uploads: use https:// addresses, or a bucket that signs.",
+    ),
+    "unsupported_image": (
+        "not a picture",
+        "Convert these files to PNG, JPEG or WebP ([prepare] format does BMP, TIFF and AVIF), or drop them.",
+    ),
 }
 
 
@@ -197,9 +239,10 @@ def what_to_do(failure: Failure) -> str:
     return _PLAIN.get(failure.kind, ("", _LOOK))[1]
 
 
-def rejected(kind: str) -> tuple[str, str]:
-    """Return the cause of a rejected row by its kind, and what to do about it."""
-    return _REJECTED.get(kind, (kind.replace("_", " "), "Mend these rows of the manifest."))
+def rejected(kind: str, cause: str = "") -> tuple[str, str]:
+    """Return the cause of a rejected row by its kind, or the one that is named; and what to do about it."""
+    usual, what_to_do = _REJECTED.get(kind, (kind.replace("_", " "), "Mend these rows of the manifest."))
+    return cause or usual, _LEAVE_OUT if cause == UNKNOWN else what_to_do
 
 
 def group(failures: Iterable[tuple[str, str, Failure]]) -> tuple[Cause, ...]:

@@ -29,10 +29,12 @@ class Eta:
     """Follows one run and says when it ends. `limit` is how many items it hands on, None for all.
 
     `saved_before` is how many items the job had saved before this run, wherever in the manifest they are.
+    In a pilot the `limit` counts certain items, whatever becomes of them; else only those that are worked on.
     """
 
     limit: int | None = None
     saved_before: int = 0
+    is_pilot: bool = False
     _meter: PaceMeter = field(default_factory=PaceMeter)
     _failed_before: int | None = None
     _looked_at: float = -inf
@@ -57,7 +59,12 @@ class Eta:
             return None
         tally = board.tally
         before = tally.skipped + tally.rejected + (self._failed_before or 0) + len(board.restored)
-        return before + self.limit if total is None else min(total, before + self.limit)
+        goal = before + self.limit + self._uncounted(board)
+        return goal if total is None else min(total, goal)
+
+    def lose_one(self) -> None:
+        """Take one off the limit: an item of the pilot was rejected, and is counted as that."""
+        self.limit = None if self.limit is None else max(0, self.limit - 1)
 
     def _look(self, board: Board, now: float, total: int | None) -> None:
         self._measure(board, now)
@@ -128,7 +135,11 @@ class Eta:
     def _handed_on(self, board: Board) -> int:
         """Count the items that were read and are worked on in this run, or were."""
         at_work = sum(1 for item_id in board.works if item_id not in board.restored)
-        return at_work + board.tally.saved_here + self._failed_here(board)
+        return at_work + board.tally.saved_here - self._uncounted(board) + self._failed_here(board)
+
+    def _uncounted(self, board: Board) -> int:
+        """Count what was given an equal one's output: it costs nothing, and is not of the limit."""
+        return 0 if self.is_pilot else board.tally.shared
 
     def _failed_here(self, board: Board) -> int:
         return max(0, board.tally.failed - (self._failed_before or 0))
@@ -145,7 +156,7 @@ class Eta:
     def _attempts(self, board: Board) -> float:
         """Return how many creates an item takes."""
         tally = board.tally
-        through = tally.saved_here + len(board.saving) + self._failed_here(board)
+        through = tally.saved_here - tally.shared + len(board.saving) + self._failed_here(board)
         if through < FEWEST:
             return 1.0
         return min(MOST_ATTEMPTS, max(1.0, (tally.creates - board.running_count) / through))

@@ -4,7 +4,7 @@ Words are kept as they came, but for what is secret in them, and bounded in leng
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -25,21 +25,26 @@ _NO_WORDS: Final = ("<", "{", "[", '"')
 _UNSAID: Final = "the prediction failed and the service does not say why"
 
 
-def prediction_failure(record: Mapping[str, Json], *, was_cancelled: bool) -> Failure:
-    """Read why a prediction settled badly: the envelope in `output`, or what stands in its place."""
+def prediction_failure(
+    record: Mapping[str, Json], envelope: Json, *, was_cancelled: bool, again: Sequence[str] = ()
+) -> Failure:
+    """Read why a prediction settled badly: its `envelope`, or the words that stand in its place.
+
+    Words that hold one of `again` are said of what another attempt may help against.
+    """
     if was_cancelled:
         return _settled(
             "cancelled", Failure("cancelled", "the prediction was cancelled at the service", "cancelled")
         )
-    envelope = record.get("output")
     if not isinstance(envelope, dict):
         words = _bounded(envelope) if isinstance(envelope, str) else ""
         failure = Failure("prediction_failed", words or words_in(record) or _UNSAID, code_in(record))
-        return _settled(settled_condition("", "", failure.message, retryable=None), failure)
+        retryable = True if _says(failure.message, again) else None
+        return _settled(settled_condition("", "", failure.message, retryable=retryable), failure)
     said_first = envelope.get("error_message")
     words = _bounded(said_first) if isinstance(said_first, str) else ""
     failure = Failure("prediction_failed", words or words_in(envelope) or _UNSAID, code_in(envelope))
-    said = envelope.get("retryable")
+    said = True if _says(failure.message, again) else envelope.get("retryable")
     condition = settled_condition(
         _category(envelope),
         failure.code or "",
@@ -96,6 +101,10 @@ def _said(value: Json) -> Iterator[str]:
         yield from _parts(value)
     elif value and isinstance(value, str | int):
         yield str(value)
+
+
+def _says(message: str, again: Sequence[str]) -> bool:
+    return any(words in message.lower() for words in again)
 
 
 def _category(envelope: Mapping[str, Json]) -> str:

@@ -13,6 +13,7 @@ from batchup.core.policy import Policy
 from batchup.core.rehearsal import Rehearsal
 
 REHEARSED_COUNT = 800  # items; what comes after them goes at the pace they settled into
+SHORT_COUNT = 120  # of a rehearsal that nobody waits for: some percent off
 SETTLED_SHARE = 0.25  # of the rehearsal, until its pace is that of the rest
 LEARNED_COUNT = 10  # sightings from which their distribution is known well enough
 GUESSED_SPREAD = 0.3
@@ -30,6 +31,7 @@ class Forecast:
     creates: int
     presigns: int
     polls: int
+    deletes: int = 0  # of uploaded images, after the last prediction
     surveys: int
     mean_duration_s: float
     learned_from: int  # settled predictions; 0: by the first guess
@@ -78,15 +80,19 @@ def forecast(
     *,
     item_count: int,
     upload_count: int,
+    delete_count: int = 0,
     period_s: float = 60.0,
     remembered: Sequence[Sequence[object]] = (),
     learned_from: int = 0,
     list_lag_s: float | None = None,
+    rehearsed_count: int = REHEARSED_COUNT,
     seed: int = 1,
 ) -> Forecast:
     """Rehearse a run of so many items, `upload_count` of them with an upload of their own.
 
-    `list_lag_s` is how late the service's list is, None where it is not to be counted on.
+    `delete_count` uploads are deleted when it is over, one request each, as fast as the rate allows. At most
+    `rehearsed_count` of the items are played. `list_lag_s` is how late the service's list is, None where it
+    is not to be counted on.
     """
     if item_count == 0:
         return Forecast(
@@ -99,7 +105,7 @@ def forecast(
     )
     rehearsal = Rehearsal(
         unbound,
-        min(item_count, REHEARSED_COUNT),
+        min(item_count, rehearsed_count),
         Evenly(quantile),
         upload_share=min(1.0, upload_count / item_count),
         seed=seed,
@@ -110,16 +116,18 @@ def forecast(
     tally, board, count = rehearsal.batch.board.tally, rehearsal.batch.board, rehearsal.item_count
     per_s = _pace(rehearsal.saved_at, policy.concurrency)
     times = item_count / count
+    deletes_s = 0.0 if policy.requests_per_s is None else delete_count / policy.requests_per_s
     surveys = tally.requests - tally.creates - tally.polls - board.presigned_count
     return Forecast(
         items=item_count,
-        wall_s=rehearsal.saved_at[-1] + (item_count - count) / per_s,
+        wall_s=rehearsal.saved_at[-1] + (item_count - count) / per_s + deletes_s,
         per_minute=60 * per_s,
-        requests=round(tally.requests * times),
+        requests=round(tally.requests * times) + delete_count,
         creates=item_count,
         presigns=upload_count,
         polls=round(tally.polls * times),
         surveys=round(surveys * times),
+        deletes=delete_count,
         mean_duration_s=sum(rehearsal.drawn_s) / count,
         learned_from=learned_from,
     )

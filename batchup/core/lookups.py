@@ -17,6 +17,7 @@ class LookUps:
     wanted: deque[LookUp] = field(default_factory=deque)
     open_count: int = 0
     awaits_card: bool = False  # asked, and not answered yet
+    is_wanted: bool = False  # before any item is at hand: the first one waits for the model's description
     is_counting: bool = False  # the rows, which the balance is compared with
     card: ModelCard | None = None
     balance_usd: float | None = None

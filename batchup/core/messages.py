@@ -8,9 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from batchup.core.items import Failure, Item, LocalFile, Outcome, SavedFile
-from batchup.core.requests import Answer, Request
+from batchup.core.requests import Answer, Request, Sign
 from batchup.core.states import State
 from batchup.errors import BatchupError
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a content can be fetched by the service, until `expires_at` (Unix seconds)."""
+
+    url: str
+    expires_at: float
+
 
 # ---------------------------------------------------------------- events: facts into the core
 
@@ -27,7 +36,7 @@ class ItemRead:
     attempts: int = 0
     was: State = State.READY
     attempts_left: int | None = None
-    uploaded: Mapping[str, str] = field(default_factory=dict)
+    uploaded: Mapping[str, Place] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,38 @@ class ItemCounted:
 
     state: str
     id: str | None = None
+    count: int = 1  # of rows in this state; without an id
+
+
+@dataclass(frozen=True, slots=True)
+class ItemSetAside:
+    """The manifest has an item that waits for what becomes of one that is alike; `was` as in ItemRead."""
+
+    item: Item
+    was: State = State.READY
+
+
+@dataclass(frozen=True, slots=True)
+class ItemGiven:
+    """An item has what its original came to: the `files`, on disk under its own name, or the `failure`.
+
+    `attempts` and `was` as in ItemRead; `original` is the original's id.
+    """
+
+    item: Item
+    original: str
+    attempts: int = 0
+    was: State = State.READY
+    files: tuple[SavedFile, ...] = ()
+    failure: Failure | None = None
+    was_aside: bool = False  # and so is counted already
+
+
+@dataclass(frozen=True, slots=True)
+class AsideTold:
+    """All that were set aside for the request with this fingerprint have been told what became of it."""
+
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +105,20 @@ class ManifestEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class CardWanted:
+    """An item that is to be bought waits for the model's description, which it is to be held against."""
+
+
+@dataclass(frozen=True, slots=True)
 class RowsCounted:
     """How much is to be bought is known and compared with the balance, or is not waited for any longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The permit is taken and the request is about to go out."""
+    """The permit is taken and the request is about to go out; `Sign` needs none, and nothing is sent."""
 
-    request: Request
+    request: Request | Sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +133,20 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """The bytes with this hash are at the service, at `url` until `expires_at` (Unix seconds)."""
+    """The service can fetch the content with this hash at `url` until `expires_at` (Unix seconds).
+
+    `file_id` is the service's name for it, where it was put there.
+    """
 
     sha256: str
     url: str
     expires_at: float
+    file_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UploadFailed:
-    """The PUT did not work."""
+    """The PUT, or signing an address, did not work."""
 
     sha256: str
     failure: Failure
@@ -164,8 +214,12 @@ class KeyRead:
 Event: TypeAlias = (
     ItemRead
     | ItemCounted
+    | ItemSetAside
+    | ItemGiven
+    | AsideTold
     | ItemRestored
     | ManifestEnded
+    | CardWanted
     | RowsCounted
     | Sent
     | Answered
@@ -198,11 +252,12 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class KeepUpload:
-    """Remember where a content is at the service, until `expires_at` (Unix seconds)."""
+    """Remember where a content is at the service, until `expires_at` (Unix seconds), and its name there."""
 
     sha256: str
     url: str
     expires_at: float
+    file_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +276,15 @@ class Put:
     headers: Mapping[str, str]
     public_url: str
     expires_at: float  # Unix seconds
+    file_id: str | None = None  # the service's name for it
+
+
+@dataclass(frozen=True, slots=True)
+class SignAddress:
+    """Make an address at which the service can fetch an object from its bucket for so many real seconds."""
+
+    file: LocalFile
+    lasts_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,4 +324,6 @@ class End:
     error: BatchupError
 
 
-Command: TypeAlias = Keep | KeepUpload | KeepSightings | Put | Download | Tell | Note | RereadKey | End
+Command: TypeAlias = (
+    Keep | KeepUpload | KeepSightings | Put | SignAddress | Download | Tell | Note | RereadKey | End
+)

@@ -16,7 +16,9 @@ class Policy:
     max_spend: float | None = None
     expected_s: float = 53.0
     has_webhooks: bool = False
+    has_list: bool = True  # of predictions, in which those whose create was not answered are looked for
     may_survey: bool = True  # the service's list may stand in for polls
+    deletes_uploads: bool = False  # what was uploaded is deleted when the run is over
     timeout_s: float = 900.0
     on_in_doubt: Literal["reconcile", "hold", "resubmit"] = "reconcile"
     request_timeout_s: float = 30.0

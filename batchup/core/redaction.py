@@ -36,8 +36,15 @@ SHAPES: Final = (
     ),
     # the service's keys
     (re.compile(r"\bsmk_[A-Za-z0-9_-]+"), MASK),
+    (re.compile(r"\br8_[A-Za-z0-9]{16,}"), MASK),
 )
 """What looks secret, and what is put in its place; in this order."""
+
+_MARKS: Final = (
+    *("://", "smk_", "r8_", "x-amz-", "x-goog-", "signature"),
+    *("api-key", "secret", "authorization", "cookie"),
+)
+"""In lower case: words in ASCII without any of them have none of the shapes."""
 
 _SIGNING: Final = re.compile(
     r"""[?&#;](?:x-(?:amz|goog)-[a-z-]+|(?:[a-z0-9]+[-_])*(?:signature|token|secret|password)|sig|sign|hmac
@@ -51,6 +58,10 @@ _USER: Final = re.compile(r"[^/?#]*@")
 
 def plain_words(text: str) -> str:
     """Return somebody's words without what looks secret in them: every address loses its query."""
+    if text.isascii():
+        low = text.lower()
+        if not any(mark in low for mark in _MARKS):
+            return text
     for pattern, replacement in SHAPES:
         text = pattern.sub(replacement, text)
     return text

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from random import Random
+from typing import cast
 
 from batchup.core.batch import Batch
 from batchup.core.board import Board
@@ -98,7 +99,7 @@ class Rehearsal:
             if isinstance(choice, Wait):
                 self._wait(choice, permits)
             else:
-                self._send(choice)
+                self._send(cast("Request", choice))  # nothing that is rehearsed lies in a bucket
 
     # ------------------------------------------------------------ the manifest
 

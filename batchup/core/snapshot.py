@@ -1,43 +1,11 @@
 """The picture of a run that observers get, and when it will probably be over."""
 
-from dataclasses import dataclass
-from typing import Final
-
 from batchup.core.board import Board
 from batchup.core.eta import Eta
 from batchup.core.next_look import next_look_at
+from batchup.core.picture import STOPPING, Snapshot
 
-STOPPING: Final = "stopping: what is in flight is finished"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """The run at one instant, for whoever draws it. Lengths in seconds of the service's time."""
-
-    elapsed_s: float
-    total: int | None  # items in the manifest, None until they are counted
-    saved: int
-    failed: int
-    held: int
-    in_doubt: int
-    rejected: int
-    skipped: int  # saved before this run began; included in `saved`
-    duplicates: int
-    in_flight: int  # predictions created and not settled
-    saving: int  # settled well, download under way
-    per_minute: float  # items saved a minute of this run
-    eta_s: float | None
-    requests_last_minute: int
-    rate_limit: int | None  # requests the limit allows a minute, None when unlimited
-    spend_usd: float
-    job_spend_usd: float
-    note: str | None  # why nothing is being created right now, in words
-    concurrency: int = 0  # predictions that may be in flight
-    max_spend_usd: float | None = None  # the most that the job may cost
-    next_poll_s: float | None = None  # until the next planned look, None while none is planned
-    creates_end_s: float | None = None  # until nothing is created any more, None without a deadline
-    goal: int | None = None  # items done when a run with `limit` has done its own, None: all in the manifest
-    is_stopping: bool = False  # what is in flight is finished, and nothing more is created
+__all__ = ["STOPPING", "Snapshot", "snapshot"]
 
 
 def snapshot(
@@ -84,6 +52,7 @@ def snapshot(
         creates_end_s=_creates_end_s(board, now),
         goal=eta.goal(board, items),
         is_stopping=is_stopping,
+        shared=tally.shared,
     )
 
 

@@ -1,10 +1,12 @@
 """How a run ended: one frozen value, printed by the command and returned by the library."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from batchup.core.books import Books
 from batchup.core.causes import Cause
+from batchup.core.pilot import Pilot
 from batchup.core.tally import Tally
 
 _ENDED_WELL: Final = (0, 3, 4, 75)
@@ -16,8 +18,10 @@ class Summary:
 
     `items` to `manifest_complete` count the job after this run, with `items = saved + failed + held +
     in_doubt + outstanding + rejected`; from `requests` on it is this run. Money in USD, `wall_s` in real
-    seconds, `worst_window` the most requests sent in any period of the rate. `books` and `causes`, the whole
-    job's, are None and empty where the checkpoint was not read.
+    seconds, `worst_window` the most requests sent in any period of the rate, `shared` how many of the saved
+    got their output from one that is alike. `passed_over` counts files of the manifest's folder that are no
+    pictures, by kind. `books` and `causes`, the whole job's, are None and empty where the checkpoint was not
+    read.
     """
 
     job: str
@@ -39,10 +43,14 @@ class Summary:
     polls: int = 0
     throttled: int = 0
     worst_window: int = 0
+    shared: int = 0
+    renamed: int = 0  # items this run saved whose outputs are told by a hash and not by the id alone
     spend_usd: float = 0.0
     job_spend_usd: float = 0.0
     wall_s: float = 0.0
+    pilot: Pilot | None = None  # what `--sample` has shown
     books: Books | None = None
+    passed_over: Mapping[str, int] = field(default_factory=dict)
     causes: tuple[Cause, ...] = ()  # of all that failed, was held or rejected in the job, the largest first
 
 
@@ -109,6 +117,7 @@ def summarise(
         polls=tally.polls,
         throttled=tally.throttled,
         worst_window=worst_window,
+        shared=tally.shared,
         spend_usd=round(tally.spend_usd, 6),
         job_spend_usd=round(tally.job_spend_usd, 6),
         wall_s=round(wall_s, 3),

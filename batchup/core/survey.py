@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from math import inf, sqrt
 
+SHOWN_ROWS = 100  # of a list's page, the most that one request shows
 AGREEMENTS = 2  # settled predictions that the list has to show as the polls did, before it is believed
 CHECK_EVERY = 25  # of the rows that settle an item, one is held against a poll
 LONGEST_LAG_S = 30.0  # a list later than this is left alone for a while

@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -49,7 +50,7 @@ def make_folder(path: Path) -> None:
             sync_folder(folder.parent)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a file to be read; OSError where there is none, or something else: a pipe would be waited for."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -110,6 +111,17 @@ def replacing(path: Path, unfinished: Path, *, durable: bool = True) -> Iterator
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def is_taken(path: Path, sha256: str) -> bool:
+    """Tell whether something has a name already that is not these bytes; DiskProblem if it cannot be read.
+
+    The same bytes are what a run has put there that was killed before it could record it.
+    """
+    if not os.path.lexists(path):
+        return False
+    with disk_problems(path):
+        return not path.is_file() or sha256_of(path) != sha256
 
 
 def sha256_of(path: Path) -> str:

@@ -13,7 +13,7 @@ _OPEN: Final = Path("/proc/self/fd")
 _FILES: Final = 18  # the loop's, checkpoint, ledger, lock, log, manifest, files that are being replaced
 _TRANSFERS: Final = 16  # downloads and uploads at one time, a connection and a file each
 _PRESIGNS_AND_LISTS: Final = 12
-_MOST_REQUESTS: Final = 64  # answers that are awaited at one time: more only where a service hangs
+_MOST_REQUESTS: Final = 64  # answers awaited at one time under a rate: more only where a service hangs
 
 
 def keep_standard_handles() -> None:
@@ -37,26 +37,35 @@ def raise_handle_limit() -> None:
 def check_handles(job: Job) -> None:
     """Raise ConfigProblem if a run could not open all that it may need at one time.
 
-    To find out in the middle of a night would cost the night.
+    What the system lets this process have beyond its limit is asked for where it is needed. To find out in
+    the middle of a night would cost the night.
     """
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = handles_needed(job) + _open_count()
-    if limit != resource.RLIM_INFINITY and limit < needed:
+    if not _has_room(limit, needed):
+        if _has_room(hard, needed):
+            raise_handle_limit()
+            return
         raise ConfigProblem(
-            f"A run of this job may need {needed} file handles at one time, and the limit is {limit}.",
+            f"A run of this job may need {needed} file handles at one time, and the limit is {hard}.",
             remedy=f"Raise it, `ulimit -n {_rounded(needed)}` or LimitNOFILE= in the unit, and run again.",
         )
 
 
 def handles_needed(job: Job) -> int:
     """Return how many handles a run of this job may open at one time, beside those that are open."""
-    requests = min(job.limits.concurrency, _MOST_REQUESTS) + job.limits.open_creates + _PRESIGNS_AND_LISTS
+    most = job.limits.concurrency if job.limits.rate is None else _MOST_REQUESTS
+    requests = min(job.limits.concurrency, most) + job.limits.open_creates + _PRESIGNS_AND_LISTS
     if job.webhook is not None:
         requests += _TRANSFERS
     connections = requests + _TRANSFERS
     if job.simulator is not None:
         connections *= 2  # its ends of them are in this process too
     return _FILES + connections + _TRANSFERS
+
+
+def _has_room(limit: int, needed: int) -> bool:
+    return limit == resource.RLIM_INFINITY or limit >= needed
 
 
 def _open_count() -> int:

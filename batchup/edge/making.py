@@ -1,15 +1,22 @@
 """Parts made for a job: the same for a run and for the commands that ask the service without running."""
 
 from contextlib import AsyncExitStack
+from typing import Final
 
 from batchup.edge.client import Client
 from batchup.edge.clock import Clock
 from batchup.edge.gate.ledger import Ledger
 from batchup.edge.gate.tuning import GateMaker, real_rate
+from batchup.edge.images.preparing import Recipe
+from batchup.edge.images.put import UploadSettings
 from batchup.edge.limits import hold_s
-from batchup.edge.outputs import Outputs
+from batchup.edge.outputs import Outputs, OutputSettings
 from batchup.edge.service import leases_path, may_be_private
+from batchup.edge.shelves import kept_folder
 from batchup.job import Job
+
+UPLOAD_TIMEOUT_S: Final = 600.0
+UPLOAD_STALL_S: Final = 30.0
 
 
 def make_gates(job: Job, key: str, clock: Clock, stack: AsyncExitStack) -> GateMaker:
@@ -31,6 +38,31 @@ def make_client(job: Job, url: str, key: str, timeout_s: float) -> Client:
     return Client(url, key=key, auth=auth, timeout_s=timeout_s, open_creates=open_creates)
 
 
+def upload_settings(job: Job) -> UploadSettings:
+    """Return what uploads of a job's images need to know, in this process or another."""
+    return UploadSettings(
+        timeout_s=UPLOAD_TIMEOUT_S,
+        stall_s=UPLOAD_STALL_S,
+        recipe=Recipe.of(job.prepare),
+        max_pixels=job.output.max_pixels,
+        folder=str(job.output.dir),
+    )
+
+
+def output_settings(job: Job) -> OutputSettings:
+    """Return what downloads of a job's outputs need to know, in this process or another."""
+    output = job.output
+    is_local = output.bucket is None
+    return OutputSettings(
+        folder=output.dir if is_local else output.dir / "unfinished",
+        max_pixels=output.max_pixels,
+        allow_private=may_be_private(job),
+        bucket=output.bucket,
+        name=output.name,
+        kept=None if is_local else kept_folder(output.dir),
+    )
+
+
 def make_outputs(job: Job) -> Outputs:
-    """Make what downloads into a job's output folder."""
-    return Outputs(job.output.dir, max_pixels=job.output.max_pixels, allow_private=may_be_private(job))
+    """Make what downloads a job's outputs to where they belong."""
+    return Outputs(output_settings(job))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol, TextIO
 
 from tqdm import tqdm  # type: ignore[import-untyped] # tqdm brings no types
 
-from batchup.core.snapshot import Snapshot
+from batchup.core.picture import Snapshot
 from batchup.edge.telling.printable import printable
 from batchup.edge.telling.terminal import RED, columns, has_colour, painted
 from batchup.edge.telling.words import describe, done_count, fitting, goal_of

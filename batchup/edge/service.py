@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from batchup.edge.gate.ledger import ledger_path
 from batchup.edge.saving.guard import may_be_public
 from batchup.job import Job
-from batchup.simulator import Simulator, SimulatorSettings
 
 SIMULATOR_FOLDER = "simulator"
 
@@ -20,6 +19,8 @@ async def service_url(job: Job) -> AsyncIterator[str]:
     if job.simulator is None:
         yield job.service.url
         return
+    from batchup.simulator import Simulator, SimulatorSettings  # noqa: PLC0415 - a real job never loads it
+
     rate = job.limits.rate
     settings = SimulatorSettings(
         durations=job.simulator.durations,

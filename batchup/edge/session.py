@@ -3,8 +3,9 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from random import SystemRandom
 
 import anyio
@@ -15,21 +16,26 @@ from batchup.core.board import Board
 from batchup.core.books import Books
 from batchup.core.causes import Cause
 from batchup.core.eta import Eta
-from batchup.core.items import Outcome
-from batchup.core.messages import Note, Notified, Stop
+from batchup.core.messages import Note, Stop
 from batchup.core.money import reckon
+from batchup.core.states import State
 from batchup.core.summary import Summary, closed, ended, summarise, whole
-from batchup.core.wire import Hook
+from batchup.core.wire import Hook, Wire
 from batchup.edge import moved
 from batchup.edge.ballast import Ballast
+from batchup.edge.beside import count_manifest, listener
 from batchup.edge.books import make_up, read_books
 from batchup.edge.causes import causes_of
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.claim import claim
 from batchup.edge.clock import Clock
 from batchup.edge.database.schema import NAME as CHECKPOINT
+from batchup.edge.duplicates.dedupe import dedupe_of
+from batchup.edge.erasing import after_run
+from batchup.edge.executors.opening import open_stages
 from batchup.edge.exports import results
 from batchup.edge.exports.rejects import Rejects
+from batchup.edge.feeding.emptied import emptied, empty_words
 from batchup.edge.feeding.feeder import Feeder
 from batchup.edge.feeding.items import ItemMaker
 from batchup.edge.gate.rotation import follow_key
@@ -38,15 +44,20 @@ from batchup.edge.gate.slots import Slots
 from batchup.edge.gate.tuning import GateMaker, Tuner
 from batchup.edge.images.contents import NAME as CONTENTS
 from batchup.edge.images.contents import Contents
-from batchup.edge.images.put import Uploader
-from batchup.edge.live.running import Live, Serving, live_view
-from batchup.edge.making import make_client, make_gates, make_outputs
-from batchup.edge.manifest import count_rows
+from batchup.edge.images.outgrowing import defaults_of
+from batchup.edge.images.sources import remove_unfinished
+from batchup.edge.live.running import Live, live_view
+from batchup.edge.making import make_client, make_gates
+from batchup.edge.manifest.readers import has_lines
 from batchup.edge.models import account
+from batchup.edge.models.describing import Describing
+from batchup.edge.models.offering import shortcomings
 from batchup.edge.older import note_end, refuse_if_older
+from batchup.edge.options import RunOptions
+from batchup.edge.planning.piloting import Piloting
 from batchup.edge.planning.policies import policy_of
 from batchup.edge.pool import Pool, Tools
-from batchup.edge.progress import Printer, SilentPrinter
+from batchup.edge.saving.saver import Saver
 from batchup.edge.secret import exposed_key, read_key
 from batchup.edge.service import service_url
 from batchup.edge.space import SpaceWatch
@@ -55,39 +66,8 @@ from batchup.edge.telling.pace_log import keep_pace_log
 from batchup.edge.telling.reporter import Reporter
 from batchup.edge.telling.runlog import NAME as LOG_NAME
 from batchup.edge.telling.runlog import RunLog
-from batchup.edge.webhooks import Webhooks
 from batchup.errors import BatchupError
 from batchup.job import Job
-
-DOWNLOADS = 8  # at one time
-UPLOAD_TIMEOUT_S = 600.0
-STALL_S = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """How one run differs from the next. Lengths in real seconds."""
-
-    limit: int | None = None  # hand on only the first so many outstanding items
-    max_duration_s: float | None = None  # stop creating early enough to be done by then
-    rerun_failed: bool = False
-    strict: bool = False  # one bad row and nothing is created
-    handle_signals: bool = False
-    log_level: str = "info"
-    printer: Printer = field(default_factory=SilentPrinter)
-    on_outcome: Callable[[Outcome], None] | None = None
-    serve: str | None = None  # HOST:PORT of the live view; None: there is none
-    serve_anywhere: bool = False  # at an address that other machines reach, too
-    on_serve: Callable[[str], None] | None = None  # told the view's address; None: the printer says it
-
-    @property
-    def serving(self) -> Serving | None:
-        """Where the live view is to be, None without one."""
-        if self.serve is None:
-            return None
-        on_url = self.on_serve or (lambda url: self.printer.say(f"live: {url}"))
-        say = self.printer.say
-        return Serving(address=self.serve, is_anywhere=self.serve_anywhere, on_url=on_url, say=say)
 
 
 @asynccontextmanager
@@ -117,14 +97,16 @@ class Session:
     key: str
     started_at: float
     known_before: int = 0  # predictions that earlier runs have left the ids of
-    saved_before: int = 0  # of them, those that went well
+    saved_before: int = 0  # items
+    saver: Saver | None = None  # once there is a pool
+    item_limit: int | None = None  # outstanding items that this run may hand on
 
     async def run(self, stopper: Stopper) -> tuple[Summary, BatchupError | None]:
         """Open everything, run the pool, bring the results up to date, close everything."""
         job, options = self.job, self.options
         clock = Clock(1.0 if job.simulator is None else job.simulator.speed)
         async with _closing_all() as stack:
-            hooks = self._hooks(clock, stopper)
+            hooks = listener(job, clock, stopper)
             secrets = [self.key] if hooks is None else [self.key, hooks.secret]
             log = RunLog(job.output.dir / LOG_NAME, self.run_id, secrets, options.log_level)
             stack.callback(log.close)
@@ -137,7 +119,7 @@ class Session:
             contents = Contents(job.output.dir / CONTENTS)
             stack.callback(contents.close)
             gates = self._gates(stack, clock)
-            tools = await self._tools(stack, gates, contents)
+            tools = await self._tools(stack, gates, contents, reporter.note)
             tools.read_key = partial(self._read_key, log)
             claim(tools.checkpoint, job)
             await anyio.to_thread.run_sync(refuse_if_older, tools.checkpoint, job)
@@ -150,19 +132,17 @@ class Session:
                 tools.hook = Hook(hooks.url, hooks.secret)
                 tools.client.hide(hooks.secret)
             board = self._board(clock, tools.checkpoint)
-            reporter.eta = Eta(limit=options.limit, saved_before=self.saved_before)
+            pilot = await self._pilot(tools, contents, stopper)
+            reporter.eta = Eta(self.item_limit, self.saved_before, is_pilot=pilot.chosen is not None)
             slots = Slots(gates.ledger, owner_of(job.output.dir))
             pool = Pool(Batch(board), tools, reporter, Sharing(board, clock, slots, job.limits))
             tuner = Tuner(job, pool, gates, reporter)
             pool.on_key = partial(follow_key, tuner, stack)
-            feeder = self._feeder(pool, contents)
+            feeder = self._feeder(pool, contents, pilot, reporter.eta)
             pool.on_change = feeder.wake
             stopper.pool = pool
             log.info("run_started", job=job.name, model=job.model)
-            if job.simulator is not None and job.simulator.speed != 1:
-                options.printer.say(
-                    f"simulated: its time runs {job.simulator.speed:g} times as fast; rates and ETA are in it"
-                )
+            self._say_speed()
             try:
                 await self._drive(pool, feeder, tuner, stopper, live)
             finally:
@@ -170,8 +150,16 @@ class Session:
             if hooks is not None and hooks.refused_count:
                 log.warning("webhooks_refused", count=hooks.refused_count)
             account.keep_card(job, board.look_ups.card)
-            summary = whole(
-                await self._close(pool, feeder, stopper), reporter.picture(pool).total, self.saved_before
+            summary = await after_run(
+                job,
+                pool,
+                whole(
+                    await pilot.end(await self._close(pool, feeder, stopper)),
+                    reporter.picture(pool).total,
+                    self.saved_before,
+                ),
+                stopper,
+                ends_at=self.started_at + (options.max_duration_s or inf),
             )
             await _tell_end(pool, reporter, live, summary)
             with suppress(BatchupError):  # then the next run looks more closely
@@ -184,42 +172,34 @@ class Session:
         log.hide(key)
         return key
 
-    def _hooks(self, clock: Clock, stopper: Stopper) -> Webhooks | None:
-        """Make ready to be called back, if the job asks for it; what comes while nothing runs is dropped."""
-        settings = self.job.webhook
-        if settings is None:
-            return None
-
-        def tell(prediction_id: str) -> None:
-            if stopper.pool is not None:
-                stopper.pool.feed(Notified(prediction_id))
-
-        def now_unix() -> float:
-            return clock.calendar.to_unix(clock.now())
-
-        return Webhooks(settings.listen, settings.public_url, on_id=tell, now_unix=now_unix)
-
     def _gates(self, stack: AsyncExitStack, clock: Clock) -> GateMaker:
         return make_gates(self.job, self.key, clock, stack)
 
-    async def _tools(self, stack: AsyncExitStack, gates: GateMaker, contents: Contents) -> Tools:
+    async def _tools(
+        self, stack: AsyncExitStack, gates: GateMaker, contents: Contents, note: Callable[[Note], None]
+    ) -> Tools:
         job, clock, timeout_s = self.job, gates.clock, gates.timeout_s
         url = await stack.enter_async_context(service_url(job))
         client = make_client(job, url, self.key, timeout_s)
         ballast = Ballast(job.output.dir)
         ballast.make()
-        uploader = Uploader(timeout_s=UPLOAD_TIMEOUT_S, stall_s=STALL_S, on_changed=contents.forget)
-        outputs = make_outputs(job)
+        remove_unfinished(job.output.dir)
+        stack.callback(remove_unfinished, job.output.dir)
+        opened = open_stages(job, self.options.executor, on_changed=contents.forget, note=note)
+        stages = await stack.enter_async_context(opened)
         checkpoint = Checkpoint(job.output.dir / CHECKPOINT, clock.calendar, job.input)
+        self.saver = Saver(job, checkpoint, stages.outputs)
         return Tools(
             clock=clock,
             gate=gates.make(job.limits.rate),
             client=await stack.enter_async_context(client),
-            uploader=await stack.enter_async_context(uploader),
-            outputs=await stack.enter_async_context(outputs),
+            uploader=stages.uploader,
+            outputs=self.saver,
             checkpoint=stack.enter_context(checkpoint),
             model=job.model,
-            download_count=DOWNLOADS,
+            wire=Wire(job.service.spelling),
+            download_count=stages.download_count,
+            carry=stages.carry,
             ballast=ballast,
         )
 
@@ -231,32 +211,53 @@ class Session:
         board.model = self.job.model
         board.tally.job_spend_usd, board.tally.dearest_usd = checkpoint.money()
         books = read_books(checkpoint)
-        self.known_before, self.saved_before = books.known, books.well
+        self.known_before, self.saved_before = books.known, checkpoint.totals().count(State.SAVED)
         board.tally.written_off, board.tally.uncosted = books.written_off + books.unknown, books.uncosted
         board.look_ups = account.look_ups_of(self.job)
         for sent_at in checkpoint.written_off():
             board.keep_slot(sent_at)
         return board
 
-    def _feeder(self, pool: Pool, contents: Contents) -> Feeder:
+    def _say_speed(self) -> None:
+        simulator = self.job.simulator
+        if (lacking := shortcomings(self.job.service.spelling)) is not None:
+            self.options.printer.say(lacking)
+        if simulator is not None and simulator.speed != 1:
+            words = f"simulated: its time runs {simulator.speed:g} times as fast; rates and ETA are in it"
+            self.options.printer.say(words)
+
+    async def _pilot(self, tools: Tools, contents: Contents, stopper: Stopper) -> Piloting:
+        """Draw the items of a pilot, if one was asked for."""
+        options = self.options
+        pilot = Piloting(self.job, tools.checkpoint, options.sample, options.max_duration_s, contents)
+        await pilot.begin(options.printer.say, lambda: stopper.is_asked)
+        self.item_limit = options.limit if pilot.chosen is None else pilot.open_count
+        return pilot
+
+    def _feeder(self, pool: Pool, contents: Contents, pilot: Piloting, eta: Eta) -> Feeder:
         clock = pool.tools.clock
         return Feeder(
             job=self.job,
             checkpoint=pool.tools.checkpoint,
-            maker=ItemMaker(self.job, contents),
-            rejects=Rejects(self.job.output.dir),
+            maker=ItemMaker(self.job, contents, defaults_of(account.known_card(self.job))),
+            rejects=Rejects(self.job.output.dir, word="line" if has_lines(self.job) else "row"),
             feed=pool.feed,
             wants_items=pool.batch.wants_items,
             fail=pool.fail,
             note=pool.observer.note,
             now_unix=lambda: clock.calendar.to_unix(clock.now()),
+            dedupe=dedupe_of(self.job, pool, rerun_failed=self.options.rerun_failed),
             limit=self.options.limit,
+            chosen=pilot.chosen,
+            on_lost=eta.lose_one,
             rerun_failed=self.options.rerun_failed,
+            schema=Describing(self.job, pool),
         )
 
     async def _drive(self, pool: Pool, feeder: Feeder, tuner: Tuner, stopper: Stopper, live: Live) -> None:
         """Run the pool with its companions: progress, other runs and the limits, the rows, the deadline."""
         restored = pool.tools.checkpoint.unsettled()
+        feeder.restored = frozenset(event.item.id for event in restored)
         if self.job.simulator is not None:  # embedded, it is at another address in each run
             restored = [replace(event, urls=()) for event in restored]
         asked = [Stop("stopped", drain=True)] if stopper.is_draining else []
@@ -266,23 +267,16 @@ class Session:
             companions.start_soon(tuner.reporter.show, pool)
             companions.start_soon(live.keep, partial(tuner.reporter.look, pool))
             companions.start_soon(tuner.keep_in_step)
+            companions.start_soon(pool.tools.carry)
             companions.start_soon(keep_pace_log, pool, tuner.reporter)
             companions.start_soon(moved.keep_last_request, pool)
-            limit = self.options.limit
+            limit = self.item_limit
             companions.start_soon(account.warn_of_shortfall, pool, lambda: tuner.reporter.total, limit)
-            companions.start_soon(self._count, tuner.reporter, space)
+            companions.start_soon(count_manifest, self.job, pool, tuner.reporter, space)
             companions.start_soon(self._stop_in_time, pool)
+            companions.start_soon(feeder.keep_marks)
             await pool.run([*restored, *asked], feeder.run, is_stopped=stopper.is_asked)
             companions.cancel_scope.cancel()
-
-    async def _count(self, reporter: Reporter, space: SpaceWatch) -> None:
-        try:
-            reporter.total = await anyio.to_thread.run_sync(count_rows, self.job, abandon_on_cancel=True)
-            words = await space.foresee(reporter.total)
-        except (BatchupError, OSError):
-            return  # the feeder meets the same problem, and says so
-        if words is not None:
-            reporter.note(Note("disk_small", "warning", {"why": words}))
 
     async def _stop_in_time(self, pool: Pool) -> None:
         if self.options.max_duration_s is not None:
@@ -294,13 +288,22 @@ class Session:
         checkpoint = pool.tools.checkpoint
         causes: tuple[Cause, ...] = ()
         books: Books | None = None
+        await feeder.leave_mark()
+        if feeder.is_empty:
+            pool.error = pool.error or emptied(checkpoint, self.job)
+            pool.observer.note(Note("manifest_empty", "warning", {"words": empty_words(self.job)}))
         try:
             await results.bring_up_to_date(checkpoint, self.job.output.dir)
             causes = await causes_of(checkpoint, feeder.rejects.causes.values())
             books = await self._books(pool)
         except BatchupError as error:
             pool.error = pool.error or error
-        summary = replace(self._summary(pool, feeder, stopper), causes=causes)
+        summary = replace(
+            self._summary(pool, feeder, stopper),
+            causes=causes,
+            passed_over=feeder.passed_over,
+            renamed=0 if self.saver is None else self.saver.renamed_count,
+        )
         return summary if books is None else closed(summary, books)
 
     async def _books(self, pool: Pool) -> Books:

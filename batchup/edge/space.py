@@ -10,12 +10,13 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
-from batchup.core.space import Sizes, expected_sizes, floor_bytes, in_words, shortage
+from batchup.core.space import Sizes, absurdity, expected_sizes, floor_bytes, in_words, shortage
+from batchup.core.states import State
 from batchup.edge.ballast import BYTES
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.database.schema import SEALED_FILE, is_whole
-from batchup.edge.feeding.feeder import first_of_each_id
 from batchup.edge.feeding.items import Draft
+from batchup.edge.feeding.reading import first_of_each_id
 from batchup.edge.pool import Pool
 from batchup.errors import DiskProblem
 from batchup.job import Job
@@ -26,6 +27,7 @@ _LATEST: Final = 200  # items whose outputs tell how large the next will be
 _REMEDY: Final = (
     "Nothing is lost, what was in flight is recorded. Free some space, then run the same command again."
 )
+_SMALLER: Final = "Nothing is lost. Correct it under [input], then run the same command again."
 
 
 def free_bytes(folder: Path) -> int | None:
@@ -59,7 +61,7 @@ def foresee_shortage(
     `input_bytes` is the mean size of the local images of an item, None where there are none.
     """
     free = free_bytes(job.output.dir)
-    if free is None:
+    if free is None or job.output.bucket is not None:  # what goes to a bucket is here for a moment
         return None
     sizes = None if checkpoint is None else saved_sizes(checkpoint)
     return shortage(free, outstanding_count, sizes or expected_sizes(input_bytes, dict(job.input)))
@@ -98,6 +100,9 @@ class SpaceWatch:
         floor = floor_bytes(BYTES, board.running_count + len(board.saving) + 1, self._sizes)
         if free is None or free >= floor:
             return None
+        absurd = absurdity(free, self._sizes)
+        if absurd is not None:
+            return DiskProblem(f"Nothing more was bought: {absurd}.", remedy=_SMALLER)
         words = (
             f"{self.job.output.dir}: the disk is nearly full: {in_words(free)} are free, and less than"
             f" {in_words(floor)} might not do for what is in flight; nothing more was bought."
@@ -113,6 +118,5 @@ class SpaceWatch:
         """Say whether a manifest of so many items is too much for the disk, what is saved not counted."""
         self._input_bytes = await anyio.to_thread.run_sync(local_bytes, self.job, abandon_on_cancel=True)
         checkpoint = self.pool.tools.checkpoint
-        with checkpoint.problems():
-            (saved,) = checkpoint.db.execute("SELECT count(*) FROM files WHERE position = 0").fetchone()
-        return foresee_shortage(self.job, checkpoint, max(0, item_count - int(saved)), self._input_bytes)
+        saved = checkpoint.totals().count(State.SAVED)
+        return foresee_shortage(self.job, checkpoint, max(0, item_count - saved), self._input_bytes)

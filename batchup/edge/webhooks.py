@@ -19,6 +19,7 @@ import anyio
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from batchup.core.exchange import SECRET
 from batchup.core.signatures import is_genuine, notified_id
 from batchup.errors import ConfigProblem
 from batchup.settings.hosts import is_wildcard, parse_listen
@@ -120,6 +121,8 @@ class Webhooks:
 
     async def _judge(self, request: web.BaseRequest, body: bytes) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
+        if SECRET in request.query:
+            headers.setdefault("x-webhook-secret", request.query[SECRET])
         if not is_genuine(self.secret, headers, body, self._now_unix()):
             self.refused_count += 1
             return _answer(HTTPStatus.UNAUTHORIZED)

@@ -3,6 +3,8 @@
 from typing import Any, Final
 
 from batchup.errors import ConfigProblem
+from batchup.settings.executors import check_executor
+from batchup.settings.outputs import check_output_dir, check_output_name, check_state
 from batchup.settings.readers import Setting, accept, choice, length, number, rate, switch, text, whole
 from batchup.settings.rules import (
     check_durations,
@@ -12,8 +14,6 @@ from batchup.settings.rules import (
     check_manifest,
     check_model,
     check_name,
-    check_no_dedupe,
-    check_output_dir,
     check_profile,
     check_public_url,
     check_url,
@@ -28,12 +28,12 @@ SECTIONS: Final = (
     "polling",
     "run",
     "output",
+    "prepare",
     "service",
     "webhook",
     "simulator",
 )
-NOT_BUILT: Final = ("prepare", "notify")
-SERVICE_URL: Final = "https://api.eachlabs.ai/v1"
+NOT_BUILT: Final = ("notify",)
 FREE: Final[tuple[tuple[str, ...], ...]] = (("input",), ("columns",), ("simulator", "faults"))
 """Tables whose keys the user chooses."""
 
@@ -54,15 +54,27 @@ SETTINGS: Final[dict[str, Setting]] = {
     "polling.timeout": length("timeout_s"),
     "run.on_in_doubt": choice("reconcile", "hold", "resubmit"),
     "run.on_change": choice("error", "keep", "redo"),
-    "run.dedupe": Setting(switch().read, check_no_dedupe, None),
-    "output.dir": Setting(text("a folder").read, check_output_dir, is_text=True),
+    "run.on_unknown": choice("error", "drop", "send"),
+    "run.dedupe": switch(),
+    "run.allow_empty": switch(),
+    "run.executor": text("where uploads and downloads are made", check_executor),
+    "output.dir": Setting(text("a folder or a bucket").read, check_output_dir, is_text=True),
+    "output.state": Setting(text("a folder").read, check_state, None, is_text=True),
+    "output.name": text('a template such as "{stem}@2x.{ext}"', check_output_name),
+    "output.metadata": switch(),
     "output.allow_private": switch(),
     "output.allow_network": switch(),
     "output.max_pixels": whole(1, _MANY),
+    "prepare.max_side": whole(64, 100_000),
+    "prepare.format": choice("jpeg", "png", "webp"),
+    "prepare.quality": whole(1, 100),
+    "prepare.orient": switch(),
+    "prepare.check": switch(),
+    "prepare.delete_uploads": switch(),
     "service.url": text('an http(s) address or "simulator"', check_url),
     "service.key": text("where the key is found", check_key),
     "service.auth": choice("x-api-key", "bearer"),
-    "service.profile": text('"eachlabs"', check_profile),
+    "service.profile": text('a profile such as "replicate", or the path of one', check_profile),
     "service.request_timeout": length("request_timeout_s"),
     "service.listing_lag": length("listing_lag_s"),
     "service.settle": length("settle_s"),

@@ -7,7 +7,6 @@ import datetime as dt
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,19 +14,18 @@ from batchup.settings.hosts import is_loopback, is_wildcard, parse_listen
 from batchup.settings.nearest import did_you_mean
 
 _NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,100}")
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}", re.ASCII)
-_KEY = re.compile(r"env:(?!smk_)[A-Za-z_][A-Za-z0-9_]*|file:.+|credential:[A-Za-z0-9._-]+", re.ASCII)
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}", re.ASCII)
+_KEY = re.compile(r"env:(?!smk_|r8_)[A-Za-z_][A-Za-z0-9_]*|file:.+|credential:[A-Za-z0-9._-]+", re.ASCII)
+_PROFILE = re.compile(r"[a-z0-9][a-z0-9-]*", re.ASCII)
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
-_UNBUILT_SUFFIXES: Final = {
-    ".parquet": "Parquet",
-    ".pq": "Parquet",
-    ".tar": "tar",
-    ".tgz": "tar",
-    ".gz": "compressed",
-    ".zst": "compressed",
-    ".bz2": "compressed",
-    ".xz": "compressed",
-    ".zip": "zip",
+_STORES: Final = ("s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss")
+_PACKED: Final = {
+    ".tar.gz": "a packed tar: unpack it to a .tar, as its images are read from where they are",
+    ".tar.zst": "a packed tar: unpack it to a .tar, as its images are read from where they are",
+    ".tgz": "a packed tar: unpack it to a .tar, as its images are read from where they are",
+    ".zip": "an archive that is not read: unpack it into a folder",
+    ".bz2": "packed in a way that is not read: unpack it, or pack it as .gz or .zst",
+    ".xz": "packed in a way that is not read: unpack it, or pack it as .gz or .zst",
 }
 _WRITE_PUBLIC_URL: Final = (
     "write the address at which the service reaches this machine, such as "
@@ -53,47 +51,32 @@ def check_model(model: str) -> None:
 
 
 def read_manifest_name(raw: object) -> str:
-    """Read the manifest's name; the table `[manifest]` is not built yet."""
+    """Read the manifest's name, which is a text and no table: rows are picked before they come here."""
     if isinstance(raw, Mapping):
-        raise _refused('[manifest] as a table is not built yet; write manifest = "products.jsonl"')
+        raise _refused('expected a name such as manifest = "products.jsonl", not the table [manifest]')
     if not isinstance(raw, str):
         raise _refused(f'expected a file, a folder or a glob such as "products.jsonl", got {raw}')
     return raw
 
 
 def check_manifest(name: str) -> None:
-    """Check that it can be read so far: files, folders and globs of this machine."""
+    """Check that it is somewhere that can be read: a name of this machine, "-", or an address."""
     if not name.strip():
         raise ValueError("expected a file, a folder or a glob, but it is empty")
-    if name == "-":
-        raise ValueError("a manifest from standard input is not built yet; save it as a file")
-    if found := _ADDRESS.match(name):
-        raise ValueError(f"manifests at {found[1]}:// are not built yet; copy it to this machine")
-    for suffix, kind in _UNBUILT_SUFFIXES.items():
-        if name.lower().endswith(suffix):
-            raise ValueError(
-                f"{kind} manifests are not built yet; use JSON Lines, CSV, TSV, a list or a folder"
-            )
-
-
-def check_output_dir(folder: str | Path) -> None:
-    """Check that outputs go to a folder of this machine."""
-    if not str(folder).strip():
-        raise ValueError("expected a folder, but it is empty")
-    if found := _ADDRESS.match(str(folder)):
-        raise ValueError(f"outputs to {found[1]}:// are not built yet; name a folder of this machine")
-
-
-def check_no_dedupe(is_on: bool) -> None:  # noqa: FBT001 - a check gets the value and nothing else
-    """Check that images that are equal under different ids are made once each."""
-    if is_on:
-        raise ValueError("true is not built yet; leave it out or write false")
+    if (found := _ADDRESS.match(name)) and found[1].lower() not in {"http", "https", *_STORES}:
+        raise ValueError(
+            f"{found[1]}:// cannot be read; use s3://, gs://, az:// or https://, or copy it to this machine"
+        )
+    path = urlsplit(name).path if found and found[1].lower().startswith("http") else name
+    for suffix, words in _PACKED.items():
+        if path.lower().endswith(suffix):
+            raise ValueError(words)
 
 
 def check_profile(name: str) -> None:
-    """Check that it is the one service whose spelling is known so far."""
-    if name != "eachlabs":
-        raise ValueError('profiles other than "eachlabs" are not built yet')
+    """Check that it is the name of a profile, or the path of one; it is read later."""
+    if not (_PROFILE.fullmatch(name) or name.endswith(".toml")):
+        raise ValueError('expected a profile such as "replicate", or the path of a .toml file')
 
 
 def check_url(url: str) -> None:

@@ -11,6 +11,7 @@ from batchup.errors import ConfigProblem
 
 _AT_LINE = re.compile(r"^(.*?) \(at (?:line (\d+), column \d+|end of document)\)$", re.DOTALL)
 
+_PROFILES = 'Name one that is there, or one by its name, such as profile = "replicate".'
 _REMEDY = "Name another, or write one with `batchup init`."
 
 KeyPath = tuple[str, ...]
@@ -30,6 +31,16 @@ class TomlSource:
     def from_file(cls, path: Path) -> Self:
         """Read and parse a job file; ConfigProblem in one sentence when that cannot be done."""
         return cls.from_text(_read_text(path), folder=path.absolute().parent, label=str(path))
+
+    @classmethod
+    def from_profile(cls, path: Path) -> Self:
+        """Read and parse a service's profile in the same way."""
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, ValueError) as problem:
+            reason = problem.strerror if isinstance(problem, OSError) else "it is no UTF-8 text"
+            raise ConfigProblem(f"The profile {path} cannot be read: {reason}.", remedy=_PROFILES) from None
+        return cls.from_text(text, folder=path.absolute().parent, label=str(path))
 
     @classmethod
     def from_text(cls, text: str, *, folder: Path, label: str = "job") -> Self:
@@ -52,6 +63,9 @@ def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
+        if str(path) == "-":  # what is piped is the manifest, to most
+            remedy = "Name a job file; --manifest - has it read its manifest from standard input."
+            raise ConfigProblem("There is no job file on standard input.", remedy=remedy) from None
         words = f"There is no job file {path}{_neighbours(path.parent)}."
         raise ConfigProblem(words, remedy=_REMEDY) from None
     except IsADirectoryError:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from PIL import Image
 
-from batchup.errors import ConfigProblem
+from batchup.errors import ConfigProblem, install
 
 MODEL: Final = "acnet-gan"
 BAND_PIXELS: Final = 1_000_000
@@ -66,6 +66,6 @@ def _network() -> Any:
         from pyanime4k import Processor  # type: ignore[import-untyped] # noqa: PLC0415 an extra
     except ImportError as missing:
         words = f"The simulator's neural engine is not installed ({missing})."
-        remedy = "Install it with `pip install 'batchup-runner[neural]'`, or leave it at lanczos."
+        remedy = f"{install('neural')}; or leave it at lanczos."
         raise ConfigProblem(words, remedy=remedy) from None
     return Processor("cpu", 0, MODEL)

@@ -50,6 +50,7 @@ _ROUTES = (
     _route("GET", "/v1/models", catalogue.models),
     _route("GET", "/v1/models/{slug}", catalogue.model),
     _route("GET", "/v1/models/{slug}/schemas/openapi", catalogue.schema),
+    _replicate("GET", "/v1/account", replicate.account),
     _replicate("POST", "/v1/predictions", replicate.create),
     _replicate("POST", "/v1/models/{owner}/{name}/predictions", replicate.create),
     _replicate("GET", "/v1/models/{owner}/{name}/versions/{version}", replicate.version),

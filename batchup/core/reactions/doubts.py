@@ -19,13 +19,15 @@ from batchup.core.retry import COST_THROTTLE
 from batchup.core.states import Fate, Move, State
 from batchup.core.verdicts import Verdict
 from batchup.core.windows import sent_at, window_of
-from batchup.core.wire import MOST_ROWS, PAGE
+from batchup.core.wire import MOST_ROWS
 from batchup.core.work import Work
 
 FIRST_LOOK_S = 2.0
 EMPTY_LISTINGS = 2
 LIST_TRIES = 5
+_NO_LIST = "the service has no list of predictions to look in"
 _PAGES = ""  # stands for the list itself among the candidates
+_SAME = " "  # and this one for a page that comes twice
 _NOT_THE_LISTS = (Verdict.THROTTLED, Verdict.KEY_REFUSED)  # everybody's trouble: no failure of the list
 LOOK_BACK_S = 7 * 86400.0  # real seconds; what the list does not show of longer ago means nothing
 
@@ -49,7 +51,8 @@ def resume(board: Board, work: Work, now: float) -> list[Command]:
     """Do with an item in doubt what the policy says."""
     match board.policy.on_in_doubt:
         case "hold":
-            return _hold(board, work, now, "held, as the job asks")
+            asked = "held, as the job asks"
+            return _hold(board, work, now, asked if board.policy.has_list else _NO_LIST)
         case "resubmit" if work.attempts_left > 0 or not work.is_from_manifest:
             return [_write_off(board, work, now)]
         case "resubmit":
@@ -99,12 +102,28 @@ def on_list_answer(
         if board.doubtful and is_in_window and is_new:
             listing.candidates.append(id_)
             listing.met.add(id_)
-    listing.offset += PAGE
+    ids = tuple(id_ for id_, _, _ in answer.rows)
+    if ids and ids == listing.page and not answer.is_last and board.doubtful:
+        return _on_same_page(board, now)
+    listing.page, listing.offset = ids, listing.offset + answer.step
     if board.doubtful and not answer.is_last and listing.offset >= MOST_ROWS:
         return _divide(board, now)
     listing.is_read = not board.doubtful or (answer.is_last and not listing.unread)
     if answer.is_last and listing.unread:
-        listing.window, listing.offset = listing.unread.pop(), 0
+        listing.window, listing.offset, listing.page = listing.unread.pop(), 0, ()
+    return _finish_walk(board, now)
+
+
+def _on_same_page(board: Board, now: float) -> list[Command]:
+    """The list shows the page before once more: if not by chance, what lies behind it cannot be seen."""
+    listing = board.listing
+    listing.fault_count[_SAME] += 1
+    if listing.fault_count[_SAME] >= LIST_TRIES:
+        board.listing = Listing(open_count=listing.open_count)
+        words = "the service shows the same page of its list again, whatever is asked for"
+        return _hold_all(board, now, words)
+    listing.is_read = listing.is_unclear = True
+    listing.unread.clear()
     return _finish_walk(board, now)
 
 
@@ -116,7 +135,7 @@ def _divide(board: Board, now: float) -> list[Command]:
         words = f"the service lists more than {MOST_ROWS} predictions of one instant and shows no more"
         board.listing = Listing(open_count=listing.open_count)
         return _hold_all(board, now, words)
-    listing.window, listing.offset, listing.is_split = halves[0], 0, True
+    listing.window, listing.offset, listing.page, listing.is_split = halves[0], 0, (), True
     listing.unread.append(halves[1])
     return []
 

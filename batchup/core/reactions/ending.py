@@ -21,6 +21,9 @@ from batchup.errors import (
 def drop(board: Board, work: Work) -> None:
     """Forget an item that this run is done with, and the uploads nobody else needs."""
     board.works.pop(work.item.id, None)
+    board.bought.pop(work.prediction_id or "", None)
+    board.at_work.end(work.item.fingerprint, work.item.id)
+    board.watch.forget(work)
     board.unprepared.pop(work.item.id, None)
     board.backing_off.pop(work.item.id, None)
     for file in work.item.files.values():
@@ -32,7 +35,13 @@ def drop(board: Board, work: Work) -> None:
 
 
 def tell(
-    board: Board, work: Work, now: float, failure: Failure | None = None, files: tuple[SavedFile, ...] = ()
+    board: Board,
+    work: Work,
+    now: float,
+    failure: Failure | None = None,
+    *,
+    files: tuple[SavedFile, ...] = (),
+    shared_with: str | None = None,
 ) -> Tell:
     """Describe where an item stands."""
     to_unix = board.calendar.to_unix
@@ -50,6 +59,7 @@ def tell(
             saved_at=to_unix(now) if work.state is State.SAVED else None,
             failure=failure,
             input=plain_value(dict(work.item.input)),
+            shared_with=shared_with,
         )
     )
 

@@ -30,6 +30,7 @@ def on_read(board: Board, event: ItemRead, now: float) -> list[Command]:
     left = board.policy.max_attempts if event.attempts_left is None else event.attempts_left
     work = Work(item, event.was, event.attempts, attempts_left=left, item_kind=kind_of(item))
     board.works[item.id] = work
+    board.at_work.begin(item.fingerprint, item.id)
     board.tally.items += 1
     board.tally.moved(State.READY, event.was, now)
     commands: list[Command] = []
@@ -47,24 +48,24 @@ def on_read(board: Board, event: ItemRead, now: float) -> list[Command]:
 
 
 def on_counted(board: Board, event: ItemCounted) -> list[Command]:
-    """A row that this run does not work on is counted, once."""
+    """Rows that this run does not work on are counted, once."""
     tally = board.tally
     if event.state == "duplicate":
-        tally.duplicates += 1
+        tally.duplicates += event.count
         return []
     if event.id is not None and event.id in board.restored:
         return []
-    tally.items += 1
+    tally.items += event.count
     match event.state:
         case "saved":
-            tally.saved += 1
-            tally.skipped += 1
+            tally.saved += event.count
+            tally.skipped += event.count
         case "failed":
-            tally.failed += 1
+            tally.failed += event.count
         case "held":
-            tally.held += 1
+            tally.held += event.count
         case "rejected":
-            tally.rejected += 1
+            tally.rejected += event.count
         case _:
             pass
     return []
@@ -94,6 +95,9 @@ def on_restored(board: Board, event: ItemRestored, now: float) -> list[Command]:
         is_watched=False,
     )
     board.works[event.item.id] = work
+    if event.prediction_id:
+        board.bought[event.prediction_id] = event.item.id
+    board.at_work.begin(event.item.fingerprint, event.item.id)
     board.restored.add(event.item.id)
     board.tally.items += 1
     board.tally.moved(State.READY, work.state, now)
@@ -121,5 +125,6 @@ def _claim_uploads(board: Board, work: Work, event: ItemRead) -> None:
     for file in event.item.files.values():
         upload = board.uploads.setdefault(file.sha256, Upload(file))
         upload.users.add(work.item.id)
-        if upload.url is None:
-            upload.url = event.uploaded.get(file.sha256)
+        place = event.uploaded.get(file.sha256)
+        if upload.url is None and place is not None:
+            upload.url, upload.expires_at = place.url, place.expires_at

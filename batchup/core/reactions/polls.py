@@ -55,7 +55,8 @@ def on_answer(board: Board, request: Poll, answer: Seen | Problem, now: float) -
         wait = board.budget.take(COST_THROTTLE, now)
     else:
         wait = board.budget.retry_s(work.poll_failure_count, now, board.rng)
-    commands += _mark_overdue(board, work, now)
+    if now >= board.policy.timeout_s:  # one that an earlier run has left has as long to be seen at all
+        commands += _mark_overdue(board, work, now)
     board.watch.at(work, now + max(wait, _age(work, now) / 2 if work.is_overdue else 0.0))
     return commands
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from batchup.core.board import Board
-from batchup.core.messages import Command, Keep, KeepUpload
-from batchup.core.redaction import is_signed
+from batchup.core.messages import Command, Keep, KeepUpload, Uploaded
+from batchup.core.redaction import is_signed, plain_address
 from batchup.core.states import Move
 from batchup.core.work import Work
 
@@ -39,17 +39,36 @@ def back_off(board: Board, work: Work, until: float) -> None:
         _want_uploads(board, work)
 
 
-def uploaded(board: Board, sha256: str, url: str, expires_at: float) -> list[Command]:
-    """A content is at the service: the items that waited for it may be created."""
+def begin_upload(board: Board, sha256: str) -> None:
+    """A content is on its way; where its address is made anew, the items that were prepared wait for it."""
+    board.wanted_uploads.pop(sha256, None)
+    upload = board.uploads[sha256]
+    upload.is_under_way = True
+    if upload.url is None:
+        return
+    upload.url = None
+    for item_id in [item_id for item_id in board.prepared if item_id in upload.users]:
+        board.prepared.remove(item_id)
+        board.unprepared[item_id] = None
+
+
+def uploaded(board: Board, event: Uploaded, now: float) -> list[Command]:
+    """A content is where the service can fetch it: the items that waited for it may be created."""
+    sha256, url = event.sha256, event.url
     upload = board.uploads[sha256]
     upload.is_under_way, upload.url, upload.failure_count = False, url, 0
+    upload.expires_at, upload.made_at = event.expires_at, now
     for item_id in [item_id for item_id in board.unprepared if item_id in upload.users]:
         if board.is_uploaded(board.works[item_id]):
             board.unprepared.pop(item_id)
             board.prepared.append(item_id)
     if not upload.users:
         board.uploads.pop(sha256)
-    return [] if is_signed(url) else [KeepUpload(sha256, url, expires_at)]
+    if is_signed(url) and event.file_id is None:
+        return []
+    # Of an address that is signed nothing is kept but what its file is deleted by: it is never used again.
+    ends_at = 0.0 if is_signed(url) else event.expires_at
+    return [KeepUpload(sha256, plain_address(url), ends_at, event.file_id)]
 
 
 def _want_uploads(board: Board, work: Work) -> None:

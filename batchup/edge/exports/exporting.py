@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from batchup.core.items import Json, SavedFile
+from batchup.core.items import Json
 from batchup.core.values import rfc3339
 from batchup.edge.files import disk_problems
 from batchup.edge.traces import RESULTS
@@ -37,13 +37,25 @@ class Why(msgspec.Struct):
     what_to_do: str = ""
 
 
+class Saved(msgspec.Struct):
+    """A file of a line, and its `address` where it lies in a bucket."""
+
+    path: str
+    bytes: int
+    sha256: str
+    width: int
+    height: int
+    url: str
+    address: str | None = None
+
+
 class Result(msgspec.Struct):
     """One line of the file: an item and where it stands; instants are Unix seconds."""
 
     id: str
     state: str
     prediction_id: str | None = None
-    files: tuple[SavedFile, ...] = ()
+    files: tuple["Saved", ...] = ()
     attempts: int = 0
     cost_usd: float | None = None
     predict_time_s: float | None = None
@@ -52,6 +64,7 @@ class Result(msgspec.Struct):
     saved_at: float | None = None
     failure: Why | None = None
     input: dict[str, Json] = {}
+    shared_with: str | None = None
 
 
 @dataclass(slots=True)
@@ -134,6 +147,7 @@ FLAT: Final = {
     "height": "integer",
     "sha256": "string",
     "url": "string",
+    "address": "string",
     "file_count": "integer",
     "attempts": "integer",
     "cost_usd": "number",
@@ -147,6 +161,7 @@ FLAT: Final = {
     "failure_message": "string",
     "failure_retryable": "boolean",
     "failure_what_to_do": "string",
+    "shared_with": "string",
 }
 """The columns of CSV and Parquet and their kinds; those of the inputs follow as `input.NAME`."""
 
@@ -163,6 +178,7 @@ def flat(result: Result, columns: Mapping[str, str]) -> dict[str, Any]:
     row["file_count"] = len(result.files)
     if result.files:
         row |= {name: getattr(result.files[0], name) for name in _FILE}
+        row["address"] = result.files[0].address
     if result.failure is not None:
         row |= {f"failure_{name}": getattr(result.failure, name) for name in Why.__struct_fields__}
     for name, value in result.input.items():

@@ -21,15 +21,18 @@ HEADERS: Final = {
 ALONE: Final = ("Cross-Origin-Opener-Policy", "same-origin")
 """What an answer says besides, where a browser heeds it: elsewhere it complains of it."""
 
-_PICTURES_ALONE: Final = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; sandbox"
+PICTURES_ALONE: Final = {
+    "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; sandbox"
+}
+"""What an answer says besides that is no page."""
+
 # What the page itself cannot say; the rest of its policy is in it.
 _NO_FRAME: Final = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 
 def words(status: HTTPStatus, text: str, **headers: str) -> web.Response:
     """Answer with a sentence for a person."""
-    policy = {"Content-Security-Policy": _PICTURES_ALONE}
-    return web.Response(status=status, text=f"{text}\n", headers={**HEADERS, **policy, **headers})
+    return web.Response(status=status, text=f"{text}\n", headers={**HEADERS, **PICTURES_ALONE, **headers})
 
 
 def nothing() -> web.Response:
@@ -47,7 +50,7 @@ def file(path: Path | None, *, is_kept: bool) -> web.StreamResponse:
     """Answer with a file, if there is one: shown by the browser, or kept under its name."""
     if path is None:
         return nothing()
-    headers = {**HEADERS, "Content-Security-Policy": _PICTURES_ALONE, "Content-Type": type_of(path)}
+    headers = {**HEADERS, **PICTURES_ALONE, "Content-Type": type_of(path)}
     if is_kept:
         headers["Content-Disposition"] = disposition(path.name)
     return web.FileResponse(path, headers=headers)

@@ -1,14 +1,9 @@
-"""What the live view hands out of a job's folder: finished outputs, by their name and under it alone."""
+"""As what the live view hands a picture out: its content type, and the name it is kept under."""
 
-import os
 import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import PurePath
 from typing import Final
 from urllib.parse import quote
-
-from batchup.core.names import EXTENSIONS, FOLDER
-from batchup.edge.page.archive import Entry
 
 TYPES: Final = {
     ".avif": "image/avif",
@@ -26,31 +21,7 @@ TYPES: Final = {
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._ -]")
 
 
-def find_output(folder: Path, segments: Sequence[str]) -> Path | None:
-    """Return the finished output whose name under `images/` these are, or None: no way leads out of there."""
-    if not segments or any(part in {"", ".", ".."} or "/" in part or "\0" in part for part in segments):
-        return None
-    images = folder / FOLDER
-    try:
-        found = images.joinpath(*segments).resolve(strict=True)
-        is_inside = found.is_relative_to(images.resolve(strict=True))
-    except (OSError, RuntimeError):  # a circle of links is one or the other
-        return None
-    return found if is_inside and found.is_file() and _is_output(found) else None
-
-
-def all_outputs(folder: Path) -> Iterator[Entry]:
-    """Yield every finished output of a job with its name, as the folder has them when it is their turn."""
-    images = folder / FOLDER
-    for root, folders, names in os.walk(images):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(root, name)
-            if _is_output(path) and not path.is_symlink():
-                yield path.relative_to(folder).as_posix(), path
-
-
-def type_of(path: Path) -> str:
+def type_of(path: PurePath) -> str:
     """Return the content type under which a file is handed out."""
     return TYPES.get(path.suffix.lower(), "application/octet-stream")
 
@@ -60,7 +31,3 @@ def disposition(name: str) -> str:
     plain = _UNSAFE.sub("_", name).strip(" .") or "picture"
     spelled = quote(name.replace("/", "_").replace("\\", "_"), safe="", errors="replace")
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{spelled}"
-
-
-def _is_output(path: Path) -> bool:
-    return path.suffix[1:] in EXTENSIONS

@@ -4,20 +4,21 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.to_thread
 
 from batchup.core.items import Outcome
 from batchup.edge.live.access import address_of
-from batchup.edge.live.server import LiveServer
-from batchup.edge.live.view import View
 from batchup.edge.stopper import Stopper
 from batchup.edge.telling.runlog import RunLog
 from batchup.edge.telling.status import Status
 from batchup.errors import BatchupError
 from batchup.job import Job
+
+if TYPE_CHECKING:
+    from batchup.edge.live.view import View
 
 TICK_S: Final = 0.5
 
@@ -38,7 +39,7 @@ class Serving:
 class Live:
     """The live view of one run, or of none: then nothing of it does anything."""
 
-    def __init__(self, view: View | None, log: RunLog) -> None:
+    def __init__(self, view: "View | None", log: RunLog) -> None:
         self._view = view
         self._log = log
 
@@ -70,7 +71,7 @@ class Live:
                 await view.finish()
                 await anyio.to_thread.run_sync(view.close)
 
-    async def _read_results(self, view: View) -> None:
+    async def _read_results(self, view: "View") -> None:
         with self._or_go_on(), suppress(BatchupError):  # a first run has no results
             await view.read_results()
 
@@ -90,6 +91,9 @@ async def live_view(job: Job, serving: Serving | None, stopper: Stopper, log: Ru
     if serving is None:
         yield Live(None, log)
         return
+    from batchup.edge.live.server import LiveServer  # noqa: PLC0415 - a run that nobody watches starts sooner
+    from batchup.edge.live.view import View  # noqa: PLC0415 - as above
+
     host, port = address_of(serving.address, is_anywhere=serving.is_anywhere)
 
     def stop() -> bool:

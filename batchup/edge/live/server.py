@@ -6,6 +6,7 @@ Every address begins with a token; without it nothing is told, not even what the
 import os
 import secrets
 import socket
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -16,13 +17,14 @@ import anyio
 import anyio.to_thread
 from aiohttp import web
 
+from batchup.core.names import FOLDER
 from batchup.edge.live import answers
 from batchup.edge.live.access import Guard, is_here
 from batchup.edge.live.connections import Listening
-from batchup.edge.live.files import find_output
 from batchup.edge.live.hub import Hub
-from batchup.edge.live.streams import send_archive, send_events
-from batchup.errors import ConfigProblem
+from batchup.edge.live.streams import send_archive, send_events, send_stored
+from batchup.edge.shelves import Content, Shelf, is_plain
+from batchup.errors import BatchupError, ConfigProblem
 from batchup.settings.hosts import is_wildcard
 
 _STREAMS: Final = (["events"], ["images.zip"])  # a look at how long they are would make all of them
@@ -37,8 +39,8 @@ class Shown(Protocol):
         """The job's name."""
 
     @property
-    def folder(self) -> Path:
-        """The job's output folder."""
+    def shelf(self) -> Shelf:
+        """Where the job's outputs lie."""
 
     @property
     def hub(self) -> Hub:
@@ -132,16 +134,24 @@ class LiveServer:
             case ["events"]:
                 return await send_events(request, self._shown.hub)
             case ["images.zip"]:
-                return await send_archive(request, self._shown.name, self._shown.folder)
+                return await send_archive(request, self._shown.name, self._shown.shelf)
             case ["images", *names]:
-                path = await anyio.to_thread.run_sync(find_output, self._shown.folder, names)
-                return answers.file(path, is_kept=is_kept)
+                found = await anyio.to_thread.run_sync(self._find, names)
+                if found is None or isinstance(found, Path):
+                    return answers.file(found, is_kept=is_kept)
+                return await send_stored(request, found, is_kept=is_kept)
             case ["inputs", item_id]:
                 return answers.file(await self._shown.input_of(item_id), is_kept=is_kept)
             case ["thumbnails", "before" | "after" as kind, item_id]:
                 return answers.file(await self._shown.thumbnail(kind, item_id), is_kept=False)
             case _:
                 return answers.nothing()
+
+    def _find(self, names: list[str]) -> Content | None:
+        """Look for an output; a slash spelled within a name leads nowhere."""
+        with suppress(BatchupError):  # a bucket that cannot be asked now
+            return self._shown.shelf.find("/".join([FOLDER, *names])) if is_plain(names) else None
+        return None
 
     def _stop(self, method: str) -> web.Response:
         if method != "POST":

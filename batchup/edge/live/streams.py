@@ -4,17 +4,19 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from http import HTTPStatus
 from itertools import islice
-from pathlib import Path
+from pathlib import PurePath
 from typing import Final
 
 import anyio
 import anyio.to_thread
 from aiohttp import web
 
-from batchup.edge.live.answers import HEADERS, words
-from batchup.edge.live.files import all_outputs, disposition
+from batchup.edge.live.answers import HEADERS, PICTURES_ALONE, words
+from batchup.edge.live.files import disposition, type_of
 from batchup.edge.live.hub import END, HEARTBEAT, RETRY, Hub, Listener
 from batchup.edge.page.archive import stream
+from batchup.edge.shelves import Shelf, Stored
+from batchup.errors import BatchupError
 
 MOST_LISTENERS: Final = 200
 PAUSE_S: Final = 0.5  # between two events to one listener
@@ -63,18 +65,34 @@ async def _parts(hub: Hub, listener: Listener, heartbeat_s: float) -> AsyncItera
                 yield HEARTBEAT
 
 
-async def send_archive(request: web.BaseRequest, job: str, folder: Path) -> web.StreamResponse:
+async def send_stored(request: web.BaseRequest, found: Stored, *, is_kept: bool) -> web.StreamResponse:
+    """Send an output from its bucket, as fast as it is taken, as if it lay here."""
+    headers = {**HEADERS, **PICTURES_ALONE, "Content-Type": type_of(PurePath(found.name))}
+    if is_kept:
+        headers["Content-Disposition"] = disposition(found.name)
+    response = web.StreamResponse(headers=headers)
+    response.content_length = found.size
+    await response.prepare(request)
+    if request.method != "HEAD":
+        await _send(request, response, found.blocks())
+    return response
+
+
+async def send_archive(request: web.BaseRequest, job: str, shelf: Shelf) -> web.StreamResponse:
     """Send every finished output as a zip archive, read as fast as it is taken."""
     headers = {"Content-Type": "application/zip", "Content-Disposition": disposition(f"{job}.zip")}
     response = web.StreamResponse(headers={**HEADERS, **headers})
     await response.prepare(request)
-    blocks = stream(all_outputs(folder))
+    await _send(request, response, stream(shelf.entries()))
+    return response
+
+
+async def _send(request: web.BaseRequest, response: web.StreamResponse, blocks: Iterator[bytes]) -> None:
     try:
         while block := await anyio.to_thread.run_sync(_next, blocks):
             await response.write(block)
-    except OSError:
-        _hang_up(request)  # so that nobody takes half an archive for a whole one
-    return response
+    except (OSError, BatchupError):
+        _hang_up(request)  # so that nobody takes half of it for the whole
 
 
 def _next(blocks: Iterator[bytes]) -> bytes:

@@ -16,6 +16,7 @@ from batchup.edge.live.album import Album
 from batchup.edge.live.hub import MOST_ROWS, Hub
 from batchup.edge.page.described import describe
 from batchup.edge.page.gather import Gathered, causes_in, gather, speed_of
+from batchup.edge.shelves import shelf_of
 from batchup.edge.telling.status import Status
 from batchup.job import Job
 from batchup.report.document import Document, Totals
@@ -35,7 +36,7 @@ class View:
     """
 
     def __init__(self, job: Job, command: str, stop: Callable[[], bool] | None = None) -> None:
-        self.name, self.folder, self.hub = job.name, job.output.dir, Hub()
+        self.name, self.shelf, self.hub = job.name, shelf_of(job), Hub()
         self.look: Callable[[], Status | None] = lambda: None
         self.can_stop = stop is not None
         self.stop = stop or (lambda: False)

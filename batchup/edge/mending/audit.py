@@ -9,16 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from batchup.core import wire
 from batchup.core.audit import rest_of
 from batchup.core.listing import Window
 from batchup.core.requests import Listed, ListPage, Problem, Seen, Survey, Surveyed
 from batchup.core.windows import MARGIN_S
-from batchup.core.wire import MOST_ROWS, PAGE
+from batchup.core.wire import MOST_ROWS
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.mending.desk import Desk
+from batchup.edge.desk import Desk
 from batchup.edge.mending.owners import STRANGERS, Owners, Unclaimed
-from batchup.errors import Unavailable
+from batchup.errors import ConfigProblem, Unavailable
 from batchup.job import Job
 
 TOLD: Final = 20  # of what is missing, or differs
@@ -64,11 +63,13 @@ class Report:
     listed_usd: float = 0.0  # of the predictions known here
     recorded_usd: float = 0.0
     requests: int = 0
+    miscounted: str | None = None  # rows of the checkpoint were lost, in words
 
     @property
     def is_well(self) -> bool:
         """Whether nothing was found."""
-        return not (self.unclaimed or self.unclear or self.missing_count or self.differing_count)
+        odd_count = self.missing_count + self.differing_count
+        return not (self.unclaimed or self.unclear or odd_count or self.miscounted)
 
 
 @dataclass(slots=True)
@@ -85,6 +86,12 @@ class Audit:
 
     async def run(self) -> Report:
         """Read the list, compare, and return what was found; Unavailable where the list cannot be read."""
+        spelling = self.job.service.spelling
+        if spelling.listing is None:
+            raise ConfigProblem(
+                f"{spelling.title} has no list of predictions to compare with.",
+                remedy="Compare what it bills with `batchup results` by hand.",
+            )
         began_at = self._began_at()
         if began_at is not None:
             window = Window(began_at - MARGIN_S, time.time() + MARGIN_S)
@@ -130,18 +137,22 @@ class Audit:
     async def _read_part(self, part: Window) -> tuple[list[float | None], bool]:
         """Read the pages of a stretch; return the instants of its rows, and whether these are all."""
         instants: list[float | None] = []
-        for offset in range(0, MOST_ROWS, PAGE):
+        offset, before = 0, None
+        while offset < MOST_ROWS:
             request = ListPage(offset, part.from_at, part.to_at)
             answer, raw = await self.desk.ask_for_raw(request)
             if not isinstance(answer, Listed):
                 words = answer.failure.message if isinstance(answer, Problem) else "no list"
                 raise Unavailable(f"the service's list cannot be read: {words}", remedy="Try again later.")
-            told = wire.read(Survey(part.from_at, part.to_at), raw, time.time())
+            told = self.desk.wire.read(Survey(part.from_at, part.to_at), raw, time.time())
             shown = {row.prediction_id: row for row in told.rows} if isinstance(told, Surveyed) else {}
             self._take_in(answer, shown)
             instants += [at for _, _, at in answer.rows]
             if answer.is_last:
                 return instants, True
+            if answer == before:
+                raise Unavailable("the service shows the same page of its list again, whatever is asked for")
+            offset, before = offset + answer.step, answer
         return instants, False
 
     def _take_in(self, page: Listed, shown: dict[str, Seen]) -> None:

@@ -18,11 +18,12 @@ from batchup.core.items import Item
 from batchup.core.redaction import plain_value
 from batchup.core.requests import Inspect, Seen
 from batchup.edge.checkpoint import Checkpoint
-from batchup.edge.feeding.feeder import first_of_each_id
+from batchup.edge.database.schema import UNSAVED, is_prediction
+from batchup.edge.desk import Desk
 from batchup.edge.feeding.items import Draft, ItemMaker
+from batchup.edge.feeding.reading import first_of_each_id
 from batchup.edge.images.contents import NAME as CONTENTS
 from batchup.edge.images.contents import Contents
-from batchup.edge.mending.desk import Desk
 from batchup.edge.mending.uploaded import (
     PLACES,
     fingerprint_by_content,
@@ -31,6 +32,8 @@ from batchup.edge.mending.uploaded import (
     signed_items,
     that_show_place_of,
 )
+from batchup.edge.models.account import known_card
+from batchup.edge.models.fitting import Fitting, all_items
 from batchup.job import Job
 
 _CHUNK: Final = 500
@@ -39,14 +42,14 @@ CREATE TEMP TABLE strangers (prediction_id TEXT PRIMARY KEY, fingerprint BLOB, i
 {PLACES};
 """
 _CREATES: Final = (
-    "SELECT id, attempt, sent_at + coalesce(service_offset, 0), hashes FROM items"
-    " WHERE state IN ('submitting', 'in_doubt', 'held') AND hashes IS NOT NULL"
+    "SELECT id, attempt, sent_at + coalesce(service_offset, 0), hashes FROM items"  # noqa: S608 a name of ours
+    f" WHERE {UNSAVED} AND state IN ('submitting', 'in_doubt', 'held') AND hashes IS NOT NULL"
     " UNION ALL SELECT i.id, a.attempt, a.sent_at + coalesce(a.service_offset, 0), a.hashes"
     " FROM attempts a JOIN items i ON i.n = a.item WHERE a.fate IS NOT NULL AND a.hashes IS NOT NULL"
 )
 _UNKNOWN: Final = (
     "SELECT l.prediction_id, l.created_at, l.cost FROM temp.listed l"  # noqa: S608 names are ours
-    " WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.prediction_id = l.prediction_id)"
+    f" WHERE NOT EXISTS (SELECT 1 FROM items i WHERE {is_prediction('i', 'packed(l.prediction_id)')})"
     " AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.prediction_id = l.prediction_id)"
     f" AND l.prediction_id > ? ORDER BY l.prediction_id LIMIT {_CHUNK}"
 )
@@ -152,7 +155,8 @@ class Owners:
         try:
             maker = ItemMaker(self.job, contents)
             drafts = first_of_each_id(self.job, maker)
-            while chunk := await anyio.to_thread.run_sync(_finished, drafts, maker):
+            fitting = Fitting(self.job, known_card(self.job))
+            while chunk := await anyio.to_thread.run_sync(_finished, drafts, maker, fitting):
                 has_local = has_local or any(item.files for item in chunk)
                 self._take_out([(item.id, id_) for item in chunk for id_ in find(item)])
         finally:
@@ -197,10 +201,11 @@ class Owners:
         self.found.unclaimed.append(Unclaimed(id_, item_id, attempt, state, at, cost, theirs))
 
 
-def _finished(drafts: Iterator[Any], maker: ItemMaker) -> list[Item]:
-    """Read on until there are items; an empty list is the end."""
+def _finished(drafts: Iterator[Any], maker: ItemMaker, fitting: Fitting) -> list[Item]:
+    """Read on until there are items, as they are written and as they are sent; an empty list is the end."""
     found: list[Item] = []
     while not found and (chunk := list(islice(drafts, _CHUNK))):
-        made = (maker.finish(draft) for draft in chunk if isinstance(draft, Draft))
-        found = [item for item in made if isinstance(item, Item)]
+        found = [
+            item for draft in chunk if isinstance(draft, Draft) for item in all_items(maker, fitting, draft)
+        ]
     return found

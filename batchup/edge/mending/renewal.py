@@ -7,8 +7,7 @@ import anyio.to_thread
 import msgspec
 
 from batchup.core.causes import Cause
-from batchup.core.snapshot import Snapshot
-from batchup.core.states import State
+from batchup.core.picture import Snapshot
 from batchup.core.summary import Summary
 from batchup.edge.books import read_books
 from batchup.edge.causes import causes_of
@@ -26,9 +25,8 @@ _TOLD = ("saved", "failed", "held", "in_doubt")
 def counts_of(checkpoint: Checkpoint) -> Counter[str]:
     """Return how many items are saved, failed, held, in doubt and outstanding, as people are told."""
     counts: Counter[str] = Counter()
-    with checkpoint.problems():
-        for state, count in checkpoint.db.execute("SELECT state, count(*) FROM items GROUP BY state"):
-            counts[State(state).reported] += count
+    for state, count in checkpoint.totals().by_state:
+        counts[state.reported] += count
     return counts
 
 

@@ -11,12 +11,13 @@ from batchup.core.items import Failure
 from batchup.core.rerun import is_meant, wanted_again
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.database.schema import UNSAVED
 from batchup.errors import UsageProblem
 from batchup.settings.nearest import did_you_mean
 
 CHUNK: Final = 500  # items in one synced transaction
-_FAILED: Final = "SELECT id, failure FROM items WHERE state = 'failed' ORDER BY n"
-_IDS_LIKE: Final = "SELECT id FROM items WHERE state = 'failed' LIMIT 10000"
+_FAILED: Final = f"SELECT id, failure FROM items WHERE {UNSAVED} AND state = 'failed' ORDER BY n"  # noqa: S608
+_IDS_LIKE: Final = f"SELECT id FROM items WHERE {UNSAVED} AND state = 'failed' LIMIT 10000"  # noqa: S608
 
 
 def failed_items(checkpoint: Checkpoint, causes: Sequence[str] = ()) -> list[tuple[str, Failure]]:

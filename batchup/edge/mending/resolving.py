@@ -7,20 +7,23 @@ from typing import Final
 
 from batchup.core import decisions
 from batchup.core.fingerprint import is_ours, value_hash
-from batchup.core.items import Item, Json
+from batchup.core.items import Json
 from batchup.core.messages import ItemRestored
 from batchup.core.redaction import plain_words
 from batchup.core.requests import Inspect, Problem, Seen
 from batchup.core.states import State
 from batchup.core.values import SAFE_ID
 from batchup.core.verdicts import Kind
-from batchup.core.wire import Response, Silence, cancel_call
+from batchup.core.wire import Raw, Response, Silence
 from batchup.edge.checkpoint import GIVEN_UP, Checkpoint
-from batchup.edge.feeding.feeder import first_of_each_id
+from batchup.edge.database.schema import is_prediction
+from batchup.edge.desk import Desk, open_desk
 from batchup.edge.feeding.items import Draft, ItemMaker
+from batchup.edge.feeding.reading import first_of_each_id
 from batchup.edge.images.contents import Contents
-from batchup.edge.mending.desk import open_desk
 from batchup.edge.mending.uploaded import fingerprint_by_content, fingerprint_of_shown
+from batchup.edge.models.account import known_card
+from batchup.edge.models.fitting import Fitting, all_items
 from batchup.errors import DataProblem, UsageProblem
 from batchup.job import Job
 from batchup.settings.nearest import did_you_mean
@@ -91,8 +94,8 @@ def _in_manifest(job: Job, id_: str) -> dict[str, ItemRestored]:
     maker = ItemMaker(job, Contents(None))
     for draft in first_of_each_id(job, maker):
         if isinstance(draft, Draft) and draft.id == id_:
-            item = maker.finish(draft)
-            return {id_: ItemRestored(item, State.READY, 0, 0.0, {})} if isinstance(item, Item) else {}
+            item = next(all_items(maker, Fitting(job, known_card(job)), draft), None)
+            return {} if item is None else {id_: ItemRestored(item, State.READY, 0, 0.0, {})}
     return {}
 
 
@@ -152,7 +155,7 @@ async def abandon(job: Job, checkpoint: Checkpoint, left: ItemRestored) -> str:
 async def _cancel(job: Job, checkpoint: Checkpoint, id_: str, sent_at: float) -> str:
     """Ask the service to end a prediction, and look what became of it: its answer says little."""
     async with open_desk(job, checkpoint) as desk:
-        raw = await desk.send(cancel_call(id_), Kind.POLL)
+        raw = await _wish(desk, id_)
         answer = await desk.ask(Inspect(id_))
     if isinstance(answer, Seen) and answer.has_settled:
         if answer.failure is None:
@@ -170,6 +173,12 @@ async def _cancel(job: Job, checkpoint: Checkpoint, id_: str, sent_at: float) ->
         return "the service was asked to cancel its prediction, which may end well all the same"
     words = raw.message if isinstance(raw, Silence) else f"HTTP {raw.status}"
     return f"its prediction could not be cancelled ({plain_words(words)}) and may end well"
+
+
+async def _wish(desk: Desk, id_: str) -> Raw:
+    if desk.job.service.spelling.cancel is None:
+        return Silence(was_sent=False, message="its profile has no way to")
+    return await desk.send(desk.wire.cancel_call(id_), Kind.POLL)
 
 
 async def _look_at(job: Job, checkpoint: Checkpoint, id_: str) -> Seen:
@@ -207,7 +216,8 @@ async def _compare(job: Job, checkpoint: Checkpoint, left: ItemRestored, seen: S
 
 def _owner(checkpoint: Checkpoint, id_: str) -> str:
     query = (
-        "SELECT id FROM items WHERE prediction_id = ?1 UNION ALL SELECT i.id FROM attempts a"
+        f"SELECT id FROM items WHERE {is_prediction('items', 'packed(?1)')}"  # noqa: S608 names are ours
+        " UNION ALL SELECT i.id FROM attempts a"
         " JOIN items i ON i.n = a.item WHERE a.prediction_id = ?1"
     )
     with checkpoint.problems():

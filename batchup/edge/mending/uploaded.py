@@ -87,12 +87,12 @@ def _places(shown: Mapping[str, Json]) -> set[str]:
 
 def signed_items(checkpoint: Checkpoint, model: str) -> Iterator[tuple[str, dict[str, Json]]]:
     """Yield the items whose input is kept without a signature that was in it: id and what is kept."""
-    query = (
-        "SELECT i.id, i.fingerprint, d.input, i.input FROM items i JOIN defaults d ON d.n = i.defaults"
-        " WHERE i.input || d.input LIKE '%://%'"
-    )
+    query = "SELECT i.id, i.fingerprint, d.input, i.input FROM items i JOIN defaults d ON d.n = i.defaults"
     with checkpoint.problems():
-        for id_, made_of, job, own in checkpoint.db.execute(query):
+        for id_, made_of, job, packed in checkpoint.db.execute(query):
+            own = checkpoint.prefixes.whole(packed)
+            if "://" not in own and "://" not in job:
+                continue
             kept = {**msgspec.json.decode(job), **msgspec.json.decode(own)}
             if _fingerprint(model, kept, {}) != bytes(made_of).hex():
                 yield id_, kept

@@ -1,5 +1,6 @@
 """Archives made as a stream: pictures are copied as they are, and memory holds one block of one of them."""
 
+import errno
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -9,12 +10,13 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from batchup.edge.exports.targets import writing
 from batchup.edge.files import disk_problems, open_regular
+from batchup.edge.shelves import Content, Stored
 
 BLOCK: Final = 1 << 18
 """The most bytes of a file that are in memory at one time."""
 
-Entry: TypeAlias = tuple[str, Path | bytes]
-"""A name in the archive, and the file or the bytes that lie under it."""
+Entry: TypeAlias = tuple[str, Content | bytes]
+"""A name in the archive, and the file, the object of a bucket or the bytes that lie under it."""
 
 _WORDY: Final = (".html", ".json", ".jsonl", ".txt")  # what gets smaller; a picture is packed already
 _EARLIEST: Final = (1980, 1, 1, 0, 0, 0)  # that a zip can tell
@@ -77,11 +79,14 @@ def safe_name(name: str) -> str:
     return "/".join(parts).encode("utf-8", "replace").decode()
 
 
-def _entry(archive: ZipFile, sink: _Sink, name: str, content: Path | bytes) -> Iterator[bytes]:
+def _entry(archive: ZipFile, sink: _Sink, name: str, content: Content | bytes) -> Iterator[bytes]:
     kind = ZIP_DEFLATED if name.endswith(_WORDY) else ZIP_STORED
     if isinstance(content, bytes):
         archive.writestr(_described(name, len(content), time.time()), content, kind)
         yield sink.take()
+        return
+    if not isinstance(content, Path):
+        yield from _fetched(archive, sink, _described(name, content.size, time.time()), content)
         return
     try:
         opened = open_regular(content)
@@ -97,6 +102,17 @@ def _entry(archive: ZipFile, sink: _Sink, name: str, content: Path | bytes) -> I
                 target.write(block)
                 left -= len(block)
                 yield sink.take()
+
+
+def _fetched(archive: ZipFile, sink: _Sink, described: ZipInfo, content: Stored) -> Iterator[bytes]:
+    with archive.open(described, "w") as target:
+        left = content.size
+        for block in content.blocks():
+            target.write(block)
+            left -= len(block)
+            yield sink.take()
+    if left:
+        raise OSError(errno.EIO, "not as long as it was listed", described.filename)
 
 
 def _described(name: str, size: int, modified_at: float) -> ZipInfo:

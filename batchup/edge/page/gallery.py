@@ -11,7 +11,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import wait
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -26,6 +26,7 @@ from batchup.edge.files import disk_problems, make_folder
 from batchup.edge.page.helpers import Helpers
 from batchup.edge.page.inputs import Inputs
 from batchup.edge.page.thumbnails import make_pair
+from batchup.edge.shelves import FolderShelf, Shelf, shelf_of
 from batchup.job import Job
 
 FOLDER: Final = "report"
@@ -71,11 +72,15 @@ class Index(msgspec.Struct):
 
 
 class Gallery:
-    """The thumbnails of one job. `make` may be called from several threads, and makes each once."""
+    """The thumbnails of one job. `make` may be called from several threads, and makes each once.
 
-    def __init__(self, output: Path, inputs: Inputs, max_pixels: int) -> None:
+    Outputs are in the folder `output`, unless they are on another `shelf`.
+    """
+
+    def __init__(self, output: Path, inputs: Inputs, max_pixels: int, shelf: Shelf | None = None) -> None:
         self.folder = output / FOLDER
-        self._output, self._inputs, self._max_pixels = output, inputs, max_pixels
+        self._inputs, self._max_pixels = inputs, max_pixels
+        self._shelf = FolderShelf(output) if shelf is None else shelf
         self._made = {one.key: one for one in self._read()}
         self._names: set[str | None] = set()
         with suppress(OSError):
@@ -114,8 +119,8 @@ class Gallery:
         return made if made.has_after is bool(outcome.files) else None
 
     def _make(self, key: str, outcome: Outcome, given: Path | None) -> Made:
-        output = self._output / outcome.files[0].path if outcome.files else None
-        pair = make_pair(given, output, max_pixels=self._max_pixels)
+        with nullcontext() if not outcome.files else self._shelf.local(outcome.files[0]) as output:
+            pair = make_pair(given, output, max_pixels=self._max_pixels)
         made = Made(
             key=key,
             has_before=pair.before is not None,
@@ -237,5 +242,5 @@ def shared_gallery(job: Job) -> Gallery:
     with _OPENING:
         gallery = _OPEN.get(key)
         if gallery is None:
-            gallery = _OPEN[key] = Gallery(job.output.dir, inputs, max_pixels)
+            gallery = _OPEN[key] = Gallery(job.output.dir, inputs, max_pixels, shelf_of(job))
         return gallery

@@ -9,6 +9,7 @@ from typing import Final
 from batchup.core.items import Json
 from batchup.edge.manifest import manifest_folder
 from batchup.edge.manifest.media import IMAGE_PARAMETERS
+from batchup.edge.manifest.spelled import as_path, is_file_address
 from batchup.errors import DataProblem
 from batchup.job import Job
 
@@ -37,12 +38,12 @@ class Inputs:
         value = None if name is None else parameters[name]
         if name is None or not isinstance(value, str) or value.startswith("data:"):
             return None
-        if "://" in value:
+        if "://" in value and not is_file_address(value):
             path = self._copy_of(value)
             return path if path.is_file() else None
         is_usual = self._usual.get(name) == value
         folder = self._job_folder if is_usual else self.folder
-        return Path(os.path.abspath(folder / value))  # noqa: PTH100 - resolve() would follow links, unlike the reader
+        return Path(os.path.abspath(folder / as_path(value)))  # noqa: PTH100 - resolve() would follow links, unlike the reader
 
     def elsewhere(self, parameters: Mapping[str, Json]) -> tuple[str, Path] | None:
         """Return the address of a picture on the web, and where its copy is to be; None if that is there."""

@@ -1,4 +1,4 @@
-"""Where a page finds the pictures: beside it on the disk, inside it, or beside it in an archive."""
+"""Where a page finds the pictures: beside it on the disk, inside it, in an archive, or in a bucket."""
 
 import base64
 import os
@@ -7,10 +7,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, Protocol
 
+from batchup.core.items import SavedFile
 from batchup.edge.files import open_regular
 from batchup.edge.manifest.media import content_type
 from batchup.edge.page.archive import safe_name
 from batchup.edge.page.gallery import FOLDER as THUMBNAILS
+from batchup.edge.shelves import Shelf
 from batchup.report.rows import address
 
 INPUTS: Final = "inputs"
@@ -23,8 +25,8 @@ class Places(Protocol):
     def thumbnail(self, name: str) -> str | None:
         """Return the address of a thumbnail by its file name."""
 
-    def output(self, path: str) -> str | None:
-        """Return the address of an output by its path in the output folder."""
+    def output(self, file: SavedFile) -> str | None:
+        """Return the address of an output."""
 
     def input(self, path: Path) -> str | None:
         """Return the address of a local input, which is there."""
@@ -37,15 +39,16 @@ class Beside:
     page: Path
     folder: Path
     is_inlined: bool
+    shelf: Shelf
 
     def thumbnail(self, name: str) -> str | None:
         """Return it from the page or beside it."""
         path = self.folder / THUMBNAILS / name
         return data_address(path) if self.is_inlined else self._relative(path)
 
-    def output(self, path: str) -> str | None:
+    def output(self, file: SavedFile) -> str | None:
         """Return the way to it, whether it is there or not: it may come back."""
-        return self._relative(self.folder / path)
+        return self.shelf.address(file.path) or self._relative(self.folder / file.path)
 
     def input(self, path: Path) -> str | None:
         """Return the way to it, which may lead out of the folder."""
@@ -61,14 +64,16 @@ class Inside:
     """Everything in the page itself."""
 
     folder: Path
+    shelf: Shelf
 
     def thumbnail(self, name: str) -> str | None:
         """Return its bytes."""
         return data_address(self.folder / THUMBNAILS / name)
 
-    def output(self, path: str) -> str | None:
+    def output(self, file: SavedFile) -> str | None:
         """Return its bytes."""
-        return data_address(self.folder / path)
+        with self.shelf.local(file) as path:
+            return None if path is None else data_address(path)
 
     def input(self, path: Path) -> str | None:
         """Return its bytes."""
@@ -88,9 +93,9 @@ class Archived:
         path = self.folder / THUMBNAILS / name
         return data_address(path) if self.is_inlined else address(f"{THUMBNAILS}/{name}")
 
-    def output(self, path: str) -> str | None:
+    def output(self, file: SavedFile) -> str | None:
         """Return the way to it in the archive."""
-        return address(safe_name(path))
+        return address(safe_name(file.path))
 
     def input(self, path: Path) -> str | None:
         """Return the way to it in the archive."""

@@ -1,6 +1,7 @@
 """Writes a job's report: one page, its thumbnails, and an archive of everything to hand on."""
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -10,7 +11,6 @@ from typing import Final
 from batchup.core.items import Outcome
 from batchup.edge.exports.targets import is_stream, writing
 from batchup.edge.files import disk_problems, make_folder
-from batchup.edge.live.files import find_output
 from batchup.edge.lock import ReportLock, is_held, refuse_if_held
 from batchup.edge.manifest.media import MEDIA_PARAMETERS
 from batchup.edge.mending.recovery import catch_up
@@ -22,6 +22,7 @@ from batchup.edge.page.gallery import Gallery, Made
 from batchup.edge.page.gather import Gathered, gather_whole, mark_of, read_outcomes, refuse_if_new, speed_of
 from batchup.edge.page.inputs import Inputs, image_name
 from batchup.edge.page.places import Archived, Beside, Inside, Places, is_picture
+from batchup.edge.shelves import Shelf, kept_folder, shelf_of, size_of
 from batchup.edge.telling.status import Status
 from batchup.errors import OutputProblem
 from batchup.job import Job
@@ -92,6 +93,7 @@ class Report:
     patience_s: float = inf
     watcher: Watcher = field(default_factory=Watcher)
     _inputs: Inputs = field(init=False)
+    _shelf: Shelf = field(init=False)
     _gathered: Gathered = field(init=False)
     _status: Status | None = field(init=False)
     _items: Sequence[Outcome] = field(init=False)
@@ -115,7 +117,7 @@ class Report:
             self._refuse_places()
         make_folder(folder / THUMBNAILS)
         with ReportLock(folder / THUMBNAILS):
-            self._inputs = Inputs(job)
+            self._inputs, self._shelf = Inputs(job), shelf_of(job)
             for _ in range(_TRIES):
                 mark = mark_of(job)
                 gallery = self._look()
@@ -144,7 +146,7 @@ class Report:
         self._items = self._gathered.items
         if self.is_fetching:
             self._fetch()
-        gallery = Gallery(job.output.dir, self._inputs, job.output.max_pixels)
+        gallery = Gallery(job.output.dir, self._inputs, job.output.max_pixels, self._shelf)
         self.watcher.begin(len(self._items))
         self._made = list(gallery.make_all(self._items, self.watcher.tick, self.patience_s))
         self.watcher.end()
@@ -159,10 +161,10 @@ class Report:
             )
         is_inlined = len(self._items) <= INLINED
         beside = Path.cwd() if is_stream(self.path) else self.path.parent
-        places: Places = Beside(beside, folder, is_inlined)
+        places: Places = Beside(beside, folder, is_inlined, self._shelf)
         if self.is_single:
             self._warn_if_large()
-            places = Inside(folder)
+            places = Inside(folder, self._shelf)
         document = self._document(places)
         archive = self.path.with_suffix(".zip") if self.is_zipped else None
         if archive is not None:
@@ -177,6 +179,7 @@ class Report:
         if not is_held(folder):  # a run makes thumbnails of what is in no results yet
             with disk_problems(gallery.folder):
                 gallery.tidy(self._made)
+            shutil.rmtree(kept_folder(folder), ignore_errors=True)
         return Written(path=self.path, archive=archive, document=document, flawed_count=self._flawed_count)
 
     def _fetch(self) -> None:
@@ -221,7 +224,7 @@ class Report:
             before=None if made.before is None else places.thumbnail(made.before),
             after=None if made.after is None else places.thumbnail(made.after),
             input=href,
-            outputs=[places.output(file.path) for file in outcome.files],
+            outputs=[places.output(file) for file in outcome.files],
             input_width=made.input_width,
             input_height=made.input_height,
             gain=made.gain,
@@ -238,8 +241,8 @@ class Report:
                         yield f"{THUMBNAILS}/{name}", folder / THUMBNAILS / name
         for outcome in read_outcomes(self.job):
             for file in outcome.files:
-                found = find_output(folder, file.path.split("/")[1:])
-                self._flawed_count += found is None or _size(found) != file.bytes
+                found = self._shelf.find(file.path)
+                self._flawed_count += found is None or size_of(found) != file.bytes
                 if found is not None:
                     yield file.path, found
             given = self._inputs.path_of(outcome.input)
@@ -255,18 +258,11 @@ class Report:
 
     def _warn_if_large(self) -> None:
         """Say how large the page will be, before the memory for it is asked for."""
-        paths = [self.job.output.dir / file.path for outcome in self._items for file in outcome.files]
+        outputs = sum(file.bytes for outcome in self._items for file in outcome.files)
         given = (self._inputs.path_of(outcome.input) for outcome in self._items)
-        size = sum(map(_size, [*paths, *(path for path in given if path is not None)])) * 4 // 3
+        size = (outputs + sum(size_of(path) for path in given if path is not None)) * 4 // 3
         if size > LARGE:
             self.watcher.warn(
                 f"the page will have about {size / 1e6:,.0f} MB, which many programs will not open;"
                 " --zip makes an archive instead"
             )
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

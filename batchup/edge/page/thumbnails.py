@@ -2,15 +2,14 @@
 
 A picture that is missing, broken or too large has none; nothing here raises for what a file holds. Everything
 blocks for as long as decoding takes, and may run in threads: Pillow lets others work meanwhile. Of one pair
-one picture at a time is decoded, and copied in strips only; large pairs wait for each other.
+one picture at a time is decoded, and copied in strips only; it waits for room, as all that decodes does.
 """
 
 import io
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import BoundedSemaphore
 from typing import Final, TypeAlias
 
 from PIL import ExifTags, Image, ImageFilter, ImageStat
@@ -23,6 +22,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from batchup.edge.files import open_regular
+from batchup.edge.images.room import ROOM, pixels_of
 from batchup.edge.manifest.media import content_type
 
 SIDE: Final = 320
@@ -31,10 +31,6 @@ SIDE: Final = 320
 LOOKED_AT: Final = 512
 """The side of the square in an output's middle that its detail is measured in, at most, in pixels."""
 
-LARGE_PIXELS: Final = 32_000_000
-"""Pixels of an input and its output together from which on they are large."""
-
-_LARGE: Final = BoundedSemaphore()  # one large pair in this process: each may take 4 bytes a pixel, or more
 _QUALITY: Final = 72
 _METHOD: Final = 2  # of 0 to 6: what a slower one saves in bytes is not worth its time
 _SAME: Final = 0.02  # by so much, relative, may the shapes of input and output differ and be taken for one
@@ -90,8 +86,8 @@ class Pair:
 def make_pair(given: Path | None, output: Path | None, *, max_pixels: int) -> Pair:
     """Return the thumbnails of an input and its output, of which either may be None."""
     with _opened(given, max_pixels) as before, _opened(output, max_pixels) as after:
-        pixels = sum(file.width * file.height for file in (before, after) if file is not None)
-        with _LARGE if pixels > LARGE_PIXELS else nullcontext():
+        largest = max((pixels_of(file) for file in (before, after) if file is not None), default=0)
+        with ROOM.taken(largest):
             return _pair(before, after)
 
 

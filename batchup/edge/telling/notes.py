@@ -1,11 +1,13 @@
 """Who is told how a run goes; what is noted of an exchange, and of a purchase that was not written down."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from batchup.core import wire
 from batchup.core.items import Outcome
 from batchup.core.messages import Answered, Event, Note
 from batchup.core.requests import Accepted, AskBalance, AskModel, Create, Poll, Request
+from batchup.errors import BatchupError, InternalProblem
 
 
 class Observer(Protocol):
@@ -34,3 +36,14 @@ def of_exchange(request: Request, raw: wire.Raw) -> Note:
     about = {"item": request.item_id} if isinstance(request, Create | Poll) else {}
     kind = "account" if isinstance(request, AskModel | AskBalance) else request.kind.value
     return Note("request", "debug", {"kind": kind, **about, **came})
+
+
+def tell(observer: Observer, outcome: Outcome, fail: Callable[[BatchupError], None]) -> None:
+    """Pass an outcome on; if that raises, nobody takes the outcomes, and the run ends in order."""
+    try:
+        observer.outcome(outcome)
+    except Exception as error:  # noqa: BLE001 a caller's function may raise anything
+        words = f"What is called with each outcome raised {type(error).__name__}: {error}"
+        problem = InternalProblem(words, remedy="Nothing is lost; run the same job again.")
+        problem.__cause__ = error
+        fail(problem)

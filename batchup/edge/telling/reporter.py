@@ -45,7 +45,13 @@ _SAID: Final = {
     "limits_later": "{names} in the job file: from the next run on; this one goes on as it began",
     "limits_not_read": "the limits stay as they are, the job file cannot be read: {why}",
     "disk_small": "{why}",
+    "uploads_deleted": "{count} uploaded images were deleted from the service",
+    "uploads_left": "{count} uploaded images are still at the service ({why}); the next run deletes them",
+    "doubtful": "{words}",
+    "not_validated": "what {model} takes is not known: parameters are sent as they are",
     "key_exposed": "{why}",
+    "manifest_empty": "{words}",
+    "rest_counted": "no more items are made in this run; the rest of the manifest is counted, for the totals",
     "manifest_changed": "the manifest was changed while it was read: the same command reads it again",
     "key_moved": "nothing is sent for {held_s} s, so that the limits hold for both keys together",
     "moved": "this job ran on {host} just now: nothing is sent for {held_s} s, so that its limits hold",
@@ -76,7 +82,7 @@ class Reporter:
 
     def note(self, note: Note) -> None:
         """Log it, and say what a person should know, each kind for the first few items only."""
-        getattr(self.log, note.level)(note.event, **note.fields)
+        self.log.log(note.level, note.event, note.fields)
         words = _SAID.get(note.event)
         if words is None:
             return

@@ -2,11 +2,11 @@
 
 import contextlib
 import datetime as dt
-import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from threading import Lock
 
 import msgspec
 
@@ -30,16 +30,14 @@ class RunLog:
         if level not in LEVELS:
             raise ValueError(f"not a log level: {level!r}; use one of {', '.join(LEVELS)}")
         self._redactor = Redactor(secrets)
-        self._handler = _LineFile(path)
-        self._handler.setFormatter(_JsonLines(run_id, self._redactor))
-        # A logger outside the tree: an embedding program's handlers and levels are its own affair.
-        self._logger = logging.Logger(f"batchup.{run_id}", level.upper())  # noqa: LOG001 for that reason
-        self._logger.addHandler(self._handler)
+        self._lines = _JsonLines(run_id, self._redactor)
+        self._file = _LineFile(path)
+        self._floor = LEVELS.index(level)
 
     @property
     def problem(self) -> OSError | None:
         """The first error of writing the log, if there was one."""
-        return self._handler.problem
+        return self._file.problem
 
     def hide(self, secret: str) -> None:
         """Let one more value not appear from now on."""
@@ -47,46 +45,39 @@ class RunLog:
 
     def debug(self, event: str, **fields: object) -> None:
         """Log what helps to find a fault."""
-        self._log(logging.DEBUG, event, fields)
+        self.log("debug", event, fields)
 
     def info(self, event: str, **fields: object) -> None:
         """Log what is as it should be; `fields` may be `item`, `attempt`, `prediction_id` and any other."""
-        self._log(logging.INFO, event, fields)
+        self.log("info", event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
         """Log what a person should look at some time."""
-        self._log(logging.WARNING, event, fields)
+        self.log("warning", event, fields)
 
     def error(self, event: str, **fields: object) -> None:
         """Log what cost an item or ends the run."""
-        self._log(logging.ERROR, event, fields)
+        self.log("error", event, fields)
+
+    def log(self, level: str, event: str, fields: Mapping[str, object]) -> None:
+        """Log at one of `LEVELS`."""
+        if LEVELS.index(level) >= self._floor and not self._file.is_closed:
+            self._file.write(self._lines.format(level, event, fields))
 
     def close(self) -> None:
         """Close the file; what is logged later is dropped."""
-        self._logger.removeHandler(self._handler)
-        self._handler.close()
-
-    def _log(self, level: int, event: str, fields: Mapping[str, object]) -> None:
-        if self._logger.isEnabledFor(level) and self._logger.handlers:
-            self._logger.log(level, "%s", event, extra={"fields": fields})
+        self._file.close()
 
 
-class _JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON, with secrets taken out of the final text."""
+class _JsonLines:
+    """Formats an event as one line of JSON, with secrets taken out of the final text."""
 
     def __init__(self, run_id: str, redactor: Redactor) -> None:
-        super().__init__()
         self._run_id = run_id
         self._redactor = redactor
 
-    def format(self, record: logging.LogRecord) -> str:
-        fields: Mapping[str, Any] = record.__dict__["fields"]
-        line = {
-            "ts": _timestamp(record.created),
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            "run": self._run_id,
-        }
+    def format(self, level: str, event: str, fields: Mapping[str, object]) -> str:
+        line = {"ts": _timestamp(time.time()), "level": level, "event": event, "run": self._run_id}
         try:
             extra = {f"{name}_" if name in _OWN else name: value for name, value in fields.items()}
             text = msgspec.json.encode(line | extra, enc_hook=str).decode()
@@ -95,29 +86,32 @@ class _JsonLines(logging.Formatter):
         return self._redactor(text)
 
 
-class _LineFile(logging.Handler):
-    """Appends each record with one write, so that lines of a killed run are whole but for the last."""
+class _LineFile:
+    """Appends each line with one write, so that lines of a killed run are whole but for the last."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
         self._path = path
         self._file: int | None = None
+        self._lock = Lock()  # a thread may have something to say too
         self.problem: OSError | None = None
+        self.is_closed = False
 
-    def emit(self, record: logging.LogRecord) -> None:
-        line = f"{self.format(record)}\n".encode()
-        try:
-            if self._file is None:
-                self._file = self._open()
-            if os.write(self._file, line) < len(line):
-                # What follows must not be glued to a line that the full disk cut off.
-                self._reopen()
-        except OSError as error:
-            self.problem = self.problem or error
+    def write(self, text: str) -> None:
+        line = f"{text}\n".encode()
+        with self._lock:
+            try:
+                if self._file is None:
+                    self._file = self._open()
+                if os.write(self._file, line) < len(line):
+                    # What follows must not be glued to a line that the full disk cut off.
+                    self._reopen()
+            except OSError as error:
+                self.problem = self.problem or error
 
     def close(self) -> None:
-        self._reopen()
-        super().close()
+        with self._lock:
+            self._reopen()
+            self.is_closed = True
 
     def _open(self) -> int:
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)

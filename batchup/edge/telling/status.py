@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from batchup.core.in_flight import Running
-from batchup.core.snapshot import Snapshot
+from batchup.core.picture import Running, Snapshot
 from batchup.core.summary import Summary
 from batchup.edge.lock import is_held
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from batchup.core.snapshot import Snapshot
+from batchup.core.picture import Snapshot
 from batchup.edge.telling.printable import printable
 
 _NEVER: Final = 0

@@ -140,6 +140,7 @@ function facts(row) {
     ["Output", row.width && [pixels(row.width, row.height), row.bytes != null && size(row.bytes)].filter(Boolean).join(", ")],
     ["Input", row.input_width && pixels(row.input_width, row.input_height)],
     ["Input address", address(row.input)],
+    ["Output address", stored(row.output)],
     ["Gain in detail", row.gain != null && `${times(row.gain)} that of the enlarged input`],
     ["Time", row.time_s != null && duration(row.time_s)],
     ["Cost", row.cost_usd != null && money(row.cost_usd)],
@@ -150,6 +151,11 @@ function facts(row) {
     ["Code", failure?.code],
     ...Object.entries(row.parameters ?? {}).map(([name, value]) => [name, written(value)]),
   ].filter(([, value]) => value);
+}
+
+/** Show where an output lies in a bucket; no browser opens such an address. */
+function stored(href) {
+  return /^(s3|gs|az):\/\//.test(href ?? "") && h("code", {}, href);
 }
 
 /** Show an input on the web as a link; this page never fetches it. */

@@ -11,12 +11,11 @@ from typing import Final
 
 import anyio
 
-from batchup.core import wire
 from batchup.core.calendar import Calendar
 from batchup.core.requests import Answer, Problem, Request
 from batchup.core.retry import backoff_s
 from batchup.core.verdicts import Kind, Verdict
-from batchup.core.wire import Call, Raw, Response
+from batchup.core.wire import Call, Raw, Response, Wire, service_offset_s
 from batchup.edge import moved
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.claim import claim
@@ -69,6 +68,11 @@ class Desk:
     request_count: int = 0
     _rng: SystemRandom = field(default_factory=SystemRandom)
 
+    @property
+    def wire(self) -> Wire:
+        """How the job's service spells it."""
+        return Wire(self.job.service.spelling)
+
     async def ask(self, request: Request) -> Answer:
         """Send a request that is free to repeat, again where that may help, and return its answer.
 
@@ -81,8 +85,8 @@ class Desk:
         failures = throttles = 0
         is_key_new = False
         while True:
-            raw = await self.send(wire.call_of(request, self.job.model), request.kind)
-            answer = wire.read(request, raw, time.time())
+            raw = await self.send(self.wire.call_of(request, self.job.model), request.kind)
+            answer = self.wire.read(request, raw, time.time())
             if not isinstance(answer, Problem) or answer.verdict is Verdict.GONE:
                 return answer, raw
             if answer.verdict is Verdict.KEY_REFUSED and not is_key_new and await self._has_other_key():
@@ -117,7 +121,7 @@ class Desk:
         raw = await self.client.send(call, kind)
         if isinstance(raw, Response):
             gate.answered(lease, clock.monotonic())
-        offset_s = wire.service_offset_s(raw, time.time())
+        offset_s = service_offset_s(raw, time.time())
         self.offset_s = self.offset_s if offset_s is None else offset_s
         return raw
 

@@ -1,0 +1,1 @@
+"""A first job file for a manifest: which column is what, and every parameter with its meaning."""
