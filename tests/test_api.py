@@ -126,7 +126,7 @@ async def test_a_stream_raises_what_ends_the_run(tmp_path: Path) -> None:
 async def test_a_cancelled_run_leaves_nothing_in_doubt(tmp_path: Path) -> None:
     """A run whose task is cancelled hears the open create out, and loses nothing that was bought."""
     rows(tmp_path / "rows.jsonl", *web("a", "b", "c"))
-    job = simulated(tmp_path, "rows.jsonl", speed=60, faults={"slow": 1})
+    job = simulated(tmp_path, "rows.jsonl", speed=15, faults={"slow": 1})
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(batchup.run, Job.load(job))
         while not states(job).get("submitting"):  # noqa: ASYNC110 - a file tells of no event

@@ -1,5 +1,6 @@
 """`batchup audit`: every prediction that was paid for and not claimed is named, and what to type next."""
 
+import importlib.resources
 import json
 import shutil
 import sqlite3
@@ -35,8 +36,8 @@ MANY = (
     " FROM predictions, numbers WHERE number = (SELECT min(number) FROM predictions)"
 )
 KNOWN = (
-    "INSERT INTO items (id, twin, fingerprint, state, defaults, input, sent_at, prediction_id, cost_usd)"
-    " SELECT 'i' || k, 0, zeroblob(32), 'saved', 1, '{}', sent_at, 'p' || k, cost_usd FROM items, numbers"
+    "INSERT INTO items (id, id_key, twin, fingerprint, state, defaults, input, sent_ms, prediction, cost)"
+    " SELECT 'i' || k, k, 0, zeroblob(32), 'saved', 1, '{}', sent_ms, 'p' || k, cost FROM items, numbers"
 )
 FAST = '[limits]\nrate = "unlimited"\nconcurrency = 100\n[polling]\nexpected = "100ms"'
 
@@ -49,7 +50,7 @@ def told(job: Path) -> dict[str, Any]:
     """Return what an audit finds, checking that its code says whether there is anything."""
     done = audit(job, "--json")
     found = dict(json.loads(done.out))
-    problems = ("unclaimed", "unclear", "missing_count", "differing_count")
+    problems = ("unclaimed", "unclear", "missing_count", "differing_count", "miscounted")
     assert done.code == (3 if any(found[name] for name in problems) else 0), done
     return found
 
@@ -232,7 +233,7 @@ def test_another_cost_is_told(tmp_path: Path) -> None:
     """Where polls said another cost than the list does, both are named, and the sums beside them."""
     job = simulated(tmp_path)
     run(job)
-    query(job, "UPDATE items SET cost_usd = 0.04 WHERE id = 'p000.png'")
+    query(job, "UPDATE items SET cost = 40000 WHERE id = 'p000.png'")
     found = told(job)
     (odd,) = found["differing"]
     assert (odd["id"], odd["cost_usd"], odd["listed_usd"]) == ("p000.png", 0.04, 0.01)
@@ -291,6 +292,22 @@ def test_a_list_that_is_not_there_is_69(tmp_path: Path) -> None:
     run(job)
     done = audit(simulated(tmp_path, faults={"list_5xx": 1}))
     assert (done.code, done.out) == (69, "")
+
+
+def test_a_list_without_pages_is_69(tmp_path: Path) -> None:
+    """Where pages were never measured all are read; a list that shows one again and again hides others."""
+    rows(tmp_path / "rows.jsonl", *web("a"))
+    job, own = simulated(tmp_path, "rows.jsonl"), tmp_path / "own.toml"
+    text = job.read_text()
+    assert text.count("[service]") == 1
+    job.write_text(text.replace("[service]", "[service]\nprofile = 'own.toml'"))
+    shipped = importlib.resources.files("batchup").joinpath("profiles", "eachlabs.toml").read_text()
+    own.write_text(shipped)
+    run(job)
+    assert told(job)["known"] == 1
+    own.write_text(shipped.replace("offset =", "start ="))
+    done = audit(job)
+    assert (done.code, "the same page of its list again" in done.err) == (69, True)
 
 
 def test_a_running_job_is_left_alone(tmp_path: Path) -> None:

@@ -1,20 +1,26 @@
 """The closing table of a run: what it says, and that it fits."""
 
+import json
 import os
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from edge.bench import batchup, real, rows, simulated, web
+from edge.bench import batchup, real, rows, run, simulated, web
 from edge.servers import answer, serving
 
 from batchup import Job
 from batchup.cli.causes import SHOWN
 from batchup.cli.closing import WIDTH, closing_words
 from batchup.core.books import Books
+from batchup.core.calendar import Calendar
 from batchup.core.causes import Cause
+from batchup.core.items import Item
+from batchup.core.messages import Keep
+from batchup.core.states import State
 from batchup.core.summary import Summary
+from batchup.edge.checkpoint import Checkpoint
 
 NIGHT = Summary(
     job="job",
@@ -154,3 +160,25 @@ def test_a_run_that_a_problem_ends_has_its_table_too(tmp_path: Path) -> None:
     assert f"next       batchup run {path}" in table
     assert [line.startswith("batchup: the service refuses the key") for line in table].index(True) > 5
     assert quiet.err.startswith("batchup: the service refuses the key")
+
+
+def test_what_is_paid_and_not_fetched_is_not_yet_saved(tmp_path: Path) -> None:
+    """Of a manifest that was not read to its end, what a killed run left to fetch is outstanding."""
+    rows(tmp_path / "rows.jsonl", *web(*(f"i{k:03}" for k in range(300))))
+    path = simulated(tmp_path, "rows.jsonl", speed=1)
+    assert run(path, "--max-duration", "1s", "--no-report").code == 75
+    with Checkpoint(tmp_path / "job.out" / "checkpoint.db", Calendar(0.0), {}) as checkpoint:
+        for k in range(3):
+            item = Item(f"i{k:03}", k + 1, {"image": f"https://example.com/{k}.jpg"}, {}, f"{k:024x}")
+            sent = {"attempt": 1, "hashes": {}, "sent_at": time.time()}
+            created = {"prediction_id": f"p{k}", "created_at": time.time()}
+            checkpoint.keep([Keep(item, State.READY, State.SUBMITTING, sent)])
+            checkpoint.keep([Keep(item, State.SUBMITTING, State.IN_FLIGHT, created)])
+            checkpoint.keep([Keep(item, State.IN_FLIGHT, State.SUCCEEDED, {"cost_usd": 0.01, "urls": ()})])
+    told = json.loads(run(path, "--max-duration", "2s", "--no-report").out)
+    assert (told["manifest_complete"], told["items"], told["saved"], told["outstanding"]) == (
+        False,
+        300,
+        0,
+        300,
+    )

@@ -95,7 +95,7 @@ def test_two_runs_with_one_key_keep_one_limit(tmp_path: Path) -> None:
                     words, cwd=folder, env=environment(tmp_path), stdout=subprocess.PIPE, text=True
                 )
             )
-        codes = [process.communicate(timeout=50) and process.returncode for process in processes]
+        codes = [process.communicate(timeout=120) and process.returncode for process in processes]
         totals = judged(address)
     assert codes == [0, 0]
     assert (totals["creates"], totals["duplicate_creates"], totals["throttled"]) == (30, 0, 0)

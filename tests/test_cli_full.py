@@ -23,7 +23,7 @@ def test_creates_stop_before_the_disk_is_full_and_what_is_in_flight_lands(tmp_pa
             with running(job) as process:
                 wait_for("in_flight", job, process)
                 (folder / "job.out/other").write_bytes(bytes(4_000_000))
-                out, err = process.communicate(timeout=30)
+                out, err = process.communicate(timeout=120)
             first = Ended(process.returncode, out, err)
             left = [count(job, state) for state in ("submitting", "in_doubt", "in_flight")]
             (folder / "job.out/other").unlink()
@@ -51,7 +51,7 @@ def test_the_ballast_lets_a_bought_id_be_written_on_a_full_disk(tmp_path: Path) 
             with running(job) as process:
                 wait_for("submitting", job, process)
                 fill(folder / "job.out/other")
-                out, err = process.communicate(timeout=30)
+                out, err = process.communicate(timeout=120)
             first = Ended(process.returncode, out, err)
             has_ballast = (folder / "job.out/ballast").exists()
             left = [count(job, state) for state in ("submitting", "in_doubt", "in_flight")]

@@ -123,7 +123,7 @@ def test_32_handles_are_no_matter_where_more_may_be_had(tmp_path: Path) -> None:
 def test_the_handles_that_are_asked_for_are_enough(tmp_path: Path) -> None:
     """Given as many handles as it says it may need, a run with everything at once ends well."""
     rows(tmp_path / "rows.jsonl", *web(*(f"i{k}" for k in range(40))))
-    job = simulated(tmp_path, "rows.jsonl", speed=1000, more='[limits]\nrate = "unlimited"')
+    job = simulated(tmp_path, "rows.jsonl", speed=200, more='[limits]\nrate = "unlimited"')
     asked = started(job, before=limited(32, 32)).err.split(" may need ")[1].split()[0]
     done = started(job, before=limited(int(asked), int(asked)))
     assert (done.code, done.summary["saved"]) == (0, 40), done.err
@@ -232,7 +232,7 @@ def test_a_clock_that_jumps_while_running_moves_nothing(tmp_path: Path, ahead_s:
     """Two hours forward or back in the middle of a run change no wait, no look-up and no limit."""
     job = simulated(tmp_path, speed=100, faults={"create_lost": 0.3})
     with by_clock(job, ahead_s, 0.7) as process:
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     done = Ended(process.returncode, out, err)
     assert (done.code, done.summary["saved"]) == (0, 6), done
     assert done.summary["wall_s"] < 20
@@ -249,7 +249,7 @@ def test_a_clock_that_was_wrong_in_the_run_before_moves_nothing(
     """What a killed run left by a clock two hours off is looked up and polled in time, not bought again."""
     job = simulated(tmp_path, speed=30, faults=faults)
     with by_clock(job, ahead_s, 0.0):
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while not any(count(job, state) for state in ("in_flight", "in_doubt", "held")):
             assert time.monotonic() < until
             time.sleep(0.01)
@@ -314,12 +314,12 @@ def test_a_handle_that_was_closed_is_not_given_to_a_file(tmp_path: Path) -> None
     job = simulated(tmp_path, speed=20)
     words = " ".join(command("run", job))
     with subprocess.Popen(["sh", "-c", f"exec {words} <&- >&- 2>&-"], env=environment(tmp_path)) as process:  # noqa: S607 any sh
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while not count(job, "in_flight"):
             assert time.monotonic() < until
             time.sleep(0.01)
         names = [os.readlink(f"/proc/{process.pid}/fd/{number}") for number in range(3)]  # noqa: PTH115 no path
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     assert names == [os.devnull] * 3
 
 

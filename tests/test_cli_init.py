@@ -12,8 +12,9 @@ from edge.servers import free_port
 
 from batchup.cli import main
 from batchup.core.schema_words import Parameter, parameters_of
-from batchup.edge.models.account import bundled, simulated
-from batchup.edge.models.job_text import job_text, shown_path, toml_key, toml_value
+from batchup.edge.drafting.job_text import job_text, shown_path, toml_key, toml_value
+from batchup.edge.models.account import simulated
+from batchup.edge.models.bundled import bundled
 from batchup.job import Job
 
 ENVIRON = {"EACHLABS_API_KEY": "a-secret-key"}
@@ -67,6 +68,23 @@ def test_every_parameter_is_there_and_every_default_can_be_used(folder: Path) ->
     assert max(len(line) for line in text.splitlines() if " = " not in line) <= 112
 
 
+def test_the_other_tables_are_there_to_be_switched_on(folder: Path) -> None:
+    """What may be done before and after a purchase stands in the file, each with its default."""
+    nothing: dict[str, Any] = {"parameters": (), "notes": (), "columns": {}, "from_manifest": ()}
+    text = job_text(name="a.toml", manifest="m", model="m", **nothing, is_dropping=True)
+    assert text.count("[run]") == 1
+    assert Job.from_toml(text, base=folder).run.on_unknown == "drop"
+    init("--model", "each-upscaler")
+    plain, shown = (folder / "each-upscaler.toml").read_text(), Job.load("each-upscaler.toml")
+    free = re.compile(r"^#(?=(?:max_side|format|max_spend|on_unknown = .drop) )", re.MULTILINE)
+    every = re.sub(r"^#(?=\w+ = )", "", free.sub("# ", plain), flags=re.MULTILINE)
+    written = Job.from_toml(every, base=folder)
+    assert (written.run, written.prepare, written.limits) == (shown.run, shown.prepare, shown.limits)
+    assert (written.output.name, written.output.metadata) == (shown.output.name, shown.output.metadata)
+    for name in ("dedupe", "executor", "name", "metadata", "max_side", "format", "delete_uploads"):
+        assert f"\n#{name} = " in plain
+
+
 def test_what_is_required_is_live(folder: Path) -> None:
     """A parameter that the model needs is set, to its default or to a value that it takes."""
     rows(folder / "rows.jsonl", {"id": "a", "image_url": "https://example.com/a.jpg"})
@@ -100,7 +118,7 @@ def test_columns_are_guessed(
     done = init("shop.csv")
     job = Job.load("shop.toml")
     assert (done.exit_code, dict(job.columns), job.manifest) == (0, columns, "shop.csv")
-    assert (f"sent all the same: {strangers}." in done.stderr) is bool(strangers)
+    assert (f"which are left out: {strangers}." in done.stderr) is bool(strangers)
     is_usable = "image" in columns or "image" in header
     assert told("check", "shop.toml", "--offline").exit_code == (0 if is_usable else 3)
 
@@ -167,18 +185,20 @@ def test_a_source_that_is_none_is_told_and_nothing_written(
 
 
 def test_a_model_that_nobody_knows_is_said() -> None:
-    """A likely slip, or a name that the service denies, is 2; with --force, or unlike any, it is written."""
+    """A name nobody knows is 2, whether it is a slip, denied or not asked for; with --force it is written."""
     done = init("--model", "each-upscaller")
     assert (done.exit_code, 'did you mean "each-upscaler"?' in done.stderr) == (2, True)
     assert not Path("each-upscaller.toml").exists()
     assert init("--model", "each-upscaller", "--force").exit_code == 0
     assert Job.load("each-upscaller.toml").input == {}
     assert init("--model", "zzz", BATCHUP_SERVICE_URL="simulator").exit_code == 2
-    assert "parameters are not listed" in init("--model", "zzz").stderr
+    assert init("--model", "zzz").exit_code == 2
+    assert not Path("zzz.toml").exists()
+    assert "parameters are not listed" in init("--model", "zzz", "--force").stderr
     url = f"http://127.0.0.1:{free_port()}/v1"
     asked = told("init", "--model", "yyy", BATCHUP_SERVICE_URL=url)
     assert (asked.exit_code, "the service does not describe yyy: it cannot be reached" in asked.stderr) == (
-        0,
+        2,
         True,
     )
 

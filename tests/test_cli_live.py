@@ -70,7 +70,7 @@ def test_a_finished_job_is_shown_until_interrupted(tmp_path: Path) -> None:
             with urllib.request.urlopen(url, timeout=20) as page:
                 assert b"a.png" in page.read()
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=60)
         finally:
             process.kill()
     assert (process.returncode, out, err) == (0, "", "")

@@ -100,7 +100,7 @@ def on_terminal(
                     leave(process, ours)
         except OSError:
             pass  # the terminal's other end is closed
-        code = process.wait(30)
+        code = process.wait(60)
     os.close(ours)
     return code, seen.decode()
 
@@ -227,7 +227,7 @@ def test_what_was_abandoned_may_still_run(tmp_path: Path, concurrency: int, crea
 def stopped_in_flight(folder: Path) -> Path:
     """Make a job that was stopped with one item in flight, whose prediction takes long."""
     rows(folder / "rows.jsonl", *web("a"))
-    job = simulated(folder, "rows.jsonl", speed=10)
+    job = simulated(folder, "rows.jsonl", speed=2)
     path = job.with_suffix(".out") / "checkpoint.db"
     with running(job) as process:
         while process.poll() is None:
@@ -259,7 +259,7 @@ def test_an_item_in_flight_is_cancelled_when_named(tmp_path: Path) -> None:
 def test_what_has_ended_well_is_not_given_up(tmp_path: Path) -> None:
     """A prediction that ended before it could be cancelled is paid for: it is left to be saved."""
     job = stopped_in_flight(tmp_path)
-    simulated(tmp_path, "rows.jsonl", speed=2000)
+    simulated(tmp_path, "rows.jsonl", speed=200)
     path = job.with_suffix(".out") / "simulator" / "simulator.db"
     with closing(sqlite3.connect(path)) as db:
         db.execute("UPDATE predictions SET ended_at = created_at")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from edge.bench import Ended, adds_up, judged, rows, run, running, signalled, simulated, web
 
-from batchup.cli.run import Interrupted, _catch_signals
+from batchup.cli.run import Interrupted, _catch_signals, _unwrapped
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -33,7 +33,7 @@ def count(job: Path, state: str) -> int:
 def at_work(job: Path, state: str, *flags: str) -> Iterator["subprocess.Popen[str]"]:
     """Start a job and wait until items are in `state`."""
     with running(job, *flags) as process:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while not count(job, state):
             assert time.monotonic() < until
             assert process.poll() is None, process.communicate()
@@ -54,7 +54,7 @@ def stopped(done: Ended, number: signal.Signals) -> dict[str, object]:
 @pytest.mark.parametrize("number", SIGNALS)
 def test_the_first_signal_leaves_and_the_same_command_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     """Ids stay recorded at the first signal; the next run polls what was bought and buys nothing twice."""
-    job = simulated(tmp_path, speed=30)
+    job = simulated(tmp_path, speed=8)
     with at_work(job, "in_flight") as process:
         began_at = time.monotonic()
         done = signalled(process, number)
@@ -96,7 +96,7 @@ def test_an_interruption_of_the_very_beginning_is_one(
         time.sleep(after_s)
         if not interrupted(process, job):
             lost.append(after_s)
-        _, err = process.communicate(timeout=35)
+        _, err = process.communicate(timeout=60)
     # Before Python has found the program there is nothing of ours yet, and a crash of its own is all it has.
     is_pythons = "Fatal Python error" in err or "Could not import runpy" in err
     assert (process.returncode == -signal.SIGINT or is_pythons, "Aborted" in err) == (True, False), err
@@ -110,7 +110,7 @@ def interrupted(process: "subprocess.Popen[str]", pipe: Path) -> bool:
     its own way with signals is printed, and no more.
     """
     process.send_signal(signal.SIGINT)
-    until = time.monotonic() + 35
+    until = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < until:
         try:
             handle = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
@@ -119,7 +119,7 @@ def interrupted(process: "subprocess.Popen[str]", pipe: Path) -> bool:
             continue
         with os.fdopen(handle, "wb"):
             with suppress(subprocess.TimeoutExpired):
-                process.wait(5)  # it may have been about to end
+                process.wait(10)  # it may have been about to end
                 return True
             process.send_signal(signal.SIGINT)
             process.wait(35)
@@ -154,10 +154,34 @@ def test_an_interruption_that_python_drops_is_raised_again() -> None:
     assert caught.value.number == signal.SIGTERM
 
 
+class Named:
+    """A part of a class whose making a signal meets."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        deque(range(10))  # by the end of this it has been dealt with
+
+
+def test_an_interruption_that_python_wraps_is_still_one() -> None:
+    """What Python has made an error of its own is raised as the interruption; any other error as it is."""
+    handlers, hook = {number: signal.getsignal(number) for number in SIGNALS}, sys.unraisablehook
+    try:
+        heed = _catch_signals()
+        with pytest.raises(RuntimeError, match="another"), _unwrapped(heed):
+            raise RuntimeError("another")
+        with pytest.raises(Interrupted) as caught, _unwrapped(heed):
+            type("Owner", (), {"field": Named()})
+    finally:
+        sys.unraisablehook = hook
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert caught.value.number == signal.SIGTERM
+
+
 @contextmanager
 def writing(pipe: Path) -> Iterator[None]:
     """Hold a pipe open that somebody has begun to read, and write nothing."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while True:
         try:
             handle = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
@@ -183,7 +207,7 @@ def test_a_signal_while_the_run_opens_its_files(tmp_path: Path, after_s: float) 
 
 def test_a_signal_while_waiting_for_the_answer_of_a_create(tmp_path: Path) -> None:
     """The open create is heard out, so that nothing is left in doubt."""
-    job = simulated(tmp_path, speed=30, faults={"slow": 1})
+    job = simulated(tmp_path, speed=10, faults={"slow": 1})
     with at_work(job, "submitting") as process:
         done = signalled(process, signal.SIGTERM)
     summary = stopped(done, signal.SIGTERM)
@@ -192,13 +216,13 @@ def test_a_signal_while_waiting_for_the_answer_of_a_create(tmp_path: Path) -> No
 
 def test_a_process_started_to_ignore_a_signal_ignores_it(tmp_path: Path) -> None:
     """Under nohup a lost terminal ends nothing."""
-    job = simulated(tmp_path, speed=60)
+    job = simulated(tmp_path, speed=20)
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with at_work(job, "in_flight") as process:
             signal.signal(signal.SIGHUP, before)
             process.send_signal(signal.SIGHUP)
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
     finally:
         signal.signal(signal.SIGHUP, before)
 
@@ -208,10 +232,16 @@ def test_the_third_signal_ends_the_process_at_once(tmp_path: Path) -> None:
     rows(tmp_path / "rows.jsonl", *web("a"))
     job = simulated(tmp_path, "rows.jsonl", speed=1, faults={"slow": 1})
     with at_work(job, "submitting") as process:
-        for _ in range(3):
-            os.kill(process.pid, signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        assert any("stopping: " in line for line in process.stderr)
+        for _ in range(2):
+            process.send_signal(signal.SIGTERM)
             time.sleep(0.2)
-        assert process.wait(5) == 143
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(4)
+        process.send_signal(signal.SIGTERM)  # where a busy machine took the last two for one
+        assert process.wait(4) == 143
     assert count(job, "submitting") == 1
 
 
@@ -220,7 +250,7 @@ def test_a_second_run_is_turned_away_while_the_first_goes_on(tmp_path: Path) -> 
     job = simulated(tmp_path, speed=10)
     with at_work(job, "in_flight") as process:
         second = run(job)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     assert (second.code, second.summary["reason"]) == (11, "locked")
     assert f"process {process.pid}" in second.err
     assert judged(job)["creates"] == 6
@@ -228,8 +258,8 @@ def test_a_second_run_is_turned_away_while_the_first_goes_on(tmp_path: Path) -> 
 
 def test_a_closed_standard_error_ends_nothing(tmp_path: Path) -> None:
     """A terminal that goes away in the night silences the run and does not stop it."""
-    job = simulated(tmp_path, speed=60, faults={"failed_permanent": 1})
+    job = simulated(tmp_path, speed=20, faults={"failed_permanent": 1})
     with at_work(job, "in_flight") as process:
         assert process.stderr is not None
         process.stderr.close()
-        assert process.wait(30) == 3
+        assert process.wait(60) == 3

@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 
 from batchup.errors import ConfigProblem
-from batchup.job import Job, Limits, Output, Polling, Rate, RunPolicy, Service, Simulation, Webhook
+from batchup.job import (
+    Job,
+    Limits,
+    Output,
+    Polling,
+    Prepare,
+    Rate,
+    RunPolicy,
+    Service,
+    Simulation,
+    Webhook,
+)
 
 MINIMAL = 'manifest = "products.jsonl"\nmodel = "each-upscaler"\n'
 
@@ -72,11 +83,21 @@ def test_every_key_reaches_the_job(tmp_path: Path) -> None:
         [run]
         on_in_doubt = "hold"
         on_change = "redo"
+        on_unknown = "drop"
         dedupe = false
+        executor = "processes:3"
+        allow_empty = true
         [output]
         dir = "o"
         allow_private = true
         max_pixels = 1_000
+        [prepare]
+        max_side = 4096
+        format = "webp"
+        quality = 80
+        orient = true
+        check = true
+        delete_uploads = true
         [service]
         url = "simulator"
         key = "file:k.txt"
@@ -105,8 +126,18 @@ def test_every_key_reaches_the_job(tmp_path: Path) -> None:
         columns={"id": "sku", "image": "photo_url"},
         limits=Limits(concurrency=7, rate=Rate(60, 3.0), open_creates=100, max_attempts=5, max_spend=25.0),
         polling=Polling(expected_s=0.5, list="off", timeout_s=5400.0),
-        run=RunPolicy(on_in_doubt="hold", on_change="redo"),
+        run=RunPolicy(
+            on_in_doubt="hold",
+            on_change="redo",
+            on_unknown="drop",
+            dedupe=False,
+            executor="processes:3",
+            allow_empty=True,
+        ),
         output=Output(dir=tmp_path / "o", allow_private=True, max_pixels=1000),
+        prepare=Prepare(
+            max_side=4096, format="webp", quality=80, orient=True, check=True, delete_uploads=True
+        ),
         service=Service(
             url="simulator",
             key=f"file:{tmp_path / 'k.txt'}",

@@ -1,5 +1,6 @@
 """What is wrong with a job file is said at once, each with its place and what to do."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,18 @@ def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
         ("[run]\non_change = 1", 'run.on_change: expected "error" or "keep" or "redo", got 1'),
         ("[output]\nmax_pixels = 0", "output.max_pixels: expected a whole number from 1"),
         ("[output]\nallow_private = 'yes'", 'expected true or false, got "yes"'),
-        ("[output]\ndir = ' '", "output.dir: expected a folder, but it is empty"),
+        ("[output]\ndir = ' '", "output.dir: expected a folder or a bucket, but it is empty"),
+        ("[output]\ndir = 'https://h/p'", "outputs cannot go to https://; name a folder, or a bucket"),
+        ("[output]\ndir = 's3://'", "expected a bucket and plain folders in it, such as s3://bucket/prefix"),
+        ("[output]\ndir = 's3:/b/p'", 'did you mean "s3://b/p"?'),
+        ("[output]\ndir = 'GS:b'", 'did you mean "gs://b"? A folder of that name is ./GS:b'),
+        ("[output]\ndir = 's3://b/a/../c'", "expected a bucket and plain folders in it"),
+        ("[output]\ndir = 's3://b/a?x=1'", "expected a bucket and plain folders in it"),
+        ("[output]\nstate = 'a'", "output.state: is only for an [output] dir in a bucket"),
+        ("[output]\ndir = 's3://b'\nstate = 's3://b'", "a checkpoint cannot lie in a bucket"),
+        ("[output]\ndir = 's3://b'\nstate = ' '", "output.state: expected a folder, but it is empty"),
+        ("[output]\nname = '{stem}.png'", "output.name: expected it to end in .{ext}"),
+        ("[output]\nmetadata = 1", "output.metadata: expected true or false"),
         ("[service]\nauth = 'basic'", 'expected "x-api-key" or "bearer"'),
         ("[columns]\nid = 3", "columns.id: expected a column's name, got 3"),
         ("[columns]\nid = ''", "columns.id: expected a column's name, but it is empty"),
@@ -143,11 +155,7 @@ def test_a_key_above_its_table_names_the_table() -> None:
 @pytest.mark.parametrize(
     "tail",
     [
-        "[prepare]\nmax_side = 100",
         "[notify]",
-        "[run]\ndedupe = true",
-        "[service]\nprofile = 'replicate'",
-        "[output]\ndir = 's3://bucket/out'",
     ],
 )
 def test_what_is_not_built_is_refused(tail: str) -> None:
@@ -157,28 +165,26 @@ def test_what_is_not_built_is_refused(tail: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "manifest",
+    ("manifest", "said"),
     [
-        "s3://b/k.jsonl",
-        "gs://b/*",
-        "az://b",
-        "https://x/m.csv",
-        "-",
-        "m.parquet",
-        "m.tar",
-        "m.csv.gz",
-        "m.jsonl.zst",
+        ("ftp://b/k.jsonl", "ftp:// cannot be read; use s3://, gs://, az:// or https://"),
+        ("hdfs://b/*", "hdfs:// cannot be read"),
+        ("shards.tar.gz", "a packed tar: unpack it to a .tar"),
+        ("s3://b/shards.tgz", "a packed tar: unpack it to a .tar"),
+        ("https://x/photos.zip?sig=1", "an archive that is not read: unpack it into a folder"),
+        ("m.csv.xz", "packed in a way that is not read: unpack it, or pack it as .gz or .zst"),
     ],
 )
-def test_manifests_from_elsewhere_are_refused(manifest: str) -> None:
-    """A manifest of a kind that cannot be read yet is refused before the run."""
-    with pytest.raises(ConfigProblem, match="not built yet"):
+def test_manifests_that_cannot_be_read_are_refused(manifest: str, said: str) -> None:
+    """A manifest at a place or in a packing that cannot be read is refused when the job is loaded."""
+    with pytest.raises(ConfigProblem, match=f"manifest: {said}"):
         Job.from_toml(f'manifest = "{manifest}"\nmodel = "each-upscaler"')
 
 
 def test_a_manifest_table_is_refused() -> None:
-    """The table [manifest] is not built yet, and says how to write it instead."""
-    with pytest.raises(ConfigProblem, match=r"job:2: manifest: \[manifest\] as a table is not built yet"):
+    """The table [manifest] is refused, and says how to write it instead."""
+    said = r"job:2: manifest: expected a name such as manifest = .*, not the table \[manifest\]"
+    with pytest.raises(ConfigProblem, match=said):
         Job.from_toml('model = "m"\n[manifest]\npath = "x"\n')
     with pytest.raises(ConfigProblem, match="manifest: expected a file, a folder or a glob"):
         Job.from_toml('model = "m"\nmanifest = 3\n')
@@ -401,6 +407,19 @@ def test_a_syntax_error_names_its_line(text: str, said: str) -> None:
     assert caught.value.message.startswith("job:")
     assert said in caught.value.message
     assert "\n" not in caught.value.message
+
+
+def test_a_folder_that_cannot_be_written_down_is_told(tmp_path: Path) -> None:
+    """A folder whose name is not UTF-8 is refused in a sentence: paths are kept as text."""
+    odd = tmp_path / os.fsdecode(b"odd-\xff")
+    for text, base in ((MINIMAL, odd), (f"{MINIMAL}[output]\ndir = 'out'\n", odd)):
+        with pytest.raises(ConfigProblem) as caught:
+            Job.from_toml(text, base=base)
+        assert caught.value.message == f"The name of the folder {tmp_path}/odd-\\xff is not UTF-8."
+    odd.mkdir()
+    (tmp_path / "x.toml").write_text(MINIMAL)
+    with pytest.raises(ConfigProblem, match=r"odd-\\xff/out is not UTF-8"):
+        Job.load(tmp_path / "x.toml", overrides={"output.dir": str(odd / "out")}, environ={})
 
 
 def test_a_byte_order_mark_is_no_problem(tmp_path: Path) -> None:

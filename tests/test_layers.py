@@ -39,6 +39,7 @@ PURE = {
     "re",
     "statistics",
     "typing",
+    "unicodedata",
     "urllib.parse",
 }
 # Of these the named parts alone: a type of what is passed in, or a calculation with dates.

@@ -5,13 +5,14 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
+from edge.bench import heard
 
 import batchup
 from batchup.simulator import Simulator, SimulatorSettings
 
 ITEMS = 200
 LEAST = 0.8  # of the bound
-TRIES = 3  # its minutes are real seconds, in which the machine may be busy with something else
+SPEEDS = (60, 30, 20)  # of its tries: the slower, the less it matters what else the machine is busy with
 BOUND_PER_MIN = 10.706  # X*: lognormal 53 s, cv 0.3, 10 slots, 60 requests a minute, polls one by one
 JOB = """
 manifest = "urls.jsonl"
@@ -24,7 +25,7 @@ dir = "out"
 url = "simulator"
 [simulator]
 durations = "lognormal:53s:0.3"
-speed = 60
+speed = {speed}
 seed = 7
 """
 
@@ -33,17 +34,20 @@ seed = 7
 async def test_two_hundred_items(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Never 61 requests in a window, never 11 in flight, no 429, and at least 0.8 of what is possible."""
     shares = list[float]()
-    while not shares or (max(shares) < LEAST and len(shares) < TRIES):
-        shares.append(await share_of_bound(tmp_path_factory.mktemp("night")))
+    for speed in SPEEDS:
+        shares.append(await share_of_bound(tmp_path_factory.mktemp("night"), speed))
+        if shares[-1] >= LEAST:
+            break
     assert max(shares) >= LEAST, shares
 
 
-async def share_of_bound(folder: Path) -> float:
+async def share_of_bound(folder: Path, speed: int) -> float:
     """Run the job in a folder of its own, hold it to the limits, and return how much of X* it came to."""
     rows = (json.dumps({"id": f"n{k}", "image": f"https://example.com/{k}.jpg"}) for k in range(ITEMS))
     (folder / "urls.jsonl").write_text("\n".join(rows))
-    summary = await batchup.run(batchup.Job.from_toml(JOB, base=folder))
-    simulator = Simulator(SimulatorSettings(speed=60), folder / "out" / "simulator")
+    job = batchup.Job.from_toml(JOB.format(speed=speed), base=folder)
+    summary = await batchup.run(job, log_level="debug")
+    simulator = Simulator(SimulatorSettings(speed=speed), folder / "out" / "simulator")
     async with simulator.listen():
         stats, log = simulator.stats(), simulator.log()
     began_at = min(arrival["t"] for arrival in log["arrivals"])
@@ -57,5 +61,5 @@ async def share_of_bound(folder: Path) -> float:
     assert stats["max_in_flight"] <= 10
     assert (stats["throttled"], stats["refused"]) == (0, 0)
     assert (stats["creates"], stats["duplicate_creates"]) == (ITEMS, 0)
-    assert summary.requests - stats["requests"] in {0, 1}  # the last list may be dropped on its way
+    assert stats["requests"] in heard(folder / "out", summary.requests)
     return float(share)

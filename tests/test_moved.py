@@ -52,15 +52,18 @@ async def test_the_last_request_is_noted_while_a_run_goes_on(tmp_path: Path) -> 
     """A run that will be killed has noted when it last sent something, and notes nothing while it is idle."""
     async with bench(tmp_path) as it, anyio.create_task_group() as tasks:
         tasks.start_soon(keep_last_request, it.pool, 0.01)
-        seen = []
+        seen: list[str | float | None] = [None]
         for requests in (0, 1, 1, 2):
+            has_news = requests > it.pool.batch.board.tally.requests
             it.pool.batch.board.tally.requests = requests
-            await anyio.sleep(0.1)
-            seen.append(facts_of(tmp_path).get("last_request_at"))
+            with anyio.move_on_after(30 if has_news else 0.1):
+                while (noted_at := facts_of(tmp_path).get("last_request_at")) == seen[-1]:  # noqa: ASYNC110 no event
+                    await anyio.sleep(0.02)
+            seen.append(noted_at)
         tasks.cancel_scope.cancel()
-    assert seen[0] is None
-    assert seen[1] == seen[2] is not None
-    assert float(seen[3] or 0) > float(seen[1] or 0)
+    assert seen[1] is None
+    assert seen[2] == seen[3] is not None
+    assert float(seen[4] or 0) > float(seen[2] or 0)
 
 
 @pytest.mark.anyio
@@ -73,7 +76,9 @@ async def test_a_note_that_the_disk_does_not_take_ends_the_run(tmp_path: Path) -
         it.pool.batch.board.tally.requests = 1
         tasks.start_soon(partial(it.run, may_wait=True))
         tasks.start_soon(keep_last_request, it.pool, 0.01)
-        await anyio.sleep(0.2)
+        with anyio.move_on_after(30):
+            while it.pool.error is None:  # noqa: ASYNC110 nobody sets an event for a test
+                await anyio.sleep(0.02)
         tasks.cancel_scope.cancel()
     assert it.pool.error is not None
 
@@ -102,7 +107,7 @@ def test_a_folder_from_another_host_waits_for_the_window_over_there(tmp_path: Pa
         assert facts_of(here / "job.out")["host"] == this_host()
         rows(here / "rows.jsonl", *web("a", "b", "c"))
         same = run(job)
-        assert same.summary["wall_s"] < 4
+        assert (same.summary["saved"], "nothing is sent" in same.err) == (3, False)
         set_facts(here / "job.out", host="elsewhere", host_name="mars")
         (here / "state").rename(tmp_path / "state-of-mars")
         here.rename(there)

@@ -269,12 +269,12 @@ def failed(folder: Path, *words: str | Path, **environ: str) -> Ended:
 
 
 def test_without_matplotlib(done: Path, tmp_path: Path) -> None:
-    """Where matplotlib is not installed, one sentence says what to install, and the exit code is 78."""
+    """Where matplotlib is not installed, the next line says what to install, and the exit code is 78."""
     hidden = 'raise ModuleNotFoundError("No module named matplotlib", name="matplotlib")'
     (tmp_path / "matplotlib.py").write_text(hidden)
     ended = failed(done.parent, done, PYTHONPATH=str(tmp_path))
     assert ended.code == 78
-    assert ended.err.count("\n") == 1
+    assert ended.err.count("\n") == 2
     assert "pip install 'batchup-runner[plots]'" in ended.err
     assert "No module named matplotlib" in ended.err
 

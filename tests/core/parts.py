@@ -34,6 +34,7 @@ from batchup.core.requests import (
     Problem,
     Request,
     Seen,
+    Sign,
     Survey,
     Surveyed,
     Wait,
@@ -73,7 +74,7 @@ class Bench:
         it = facts.pop("item", item("r0"))
         return self.batch.handle(ItemRestored(it, state, **facts), now)
 
-    def choose(self, now: float, permits: int = 10) -> Request | Wait | Done:
+    def choose(self, now: float, permits: int = 10) -> Request | Sign | Wait | Done:
         """Ask what to do."""
         return self.batch.choose(now, permits)
 

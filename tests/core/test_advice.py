@@ -8,7 +8,8 @@ import pytest
 
 from batchup.core.advice import advise, next_command
 from batchup.core.books import Books
-from batchup.core.causes import AGAIN, Cause
+from batchup.core.causes import AGAIN, RAISE, Cause
+from batchup.core.pilot import Pilot
 from batchup.core.summary import Summary
 
 JOB = "jobs/night ly.toml"
@@ -17,8 +18,10 @@ DONE = Summary(
     job="nightly", run="r", reason="finished", exit_code=0, items=100, saved=100, manifest_complete=True,
     job_spend_usd=1.0,
 )  # fmt: skip
+TOO_LARGE = Cause("outstanding", "the output is too large", 2, RAISE, "a")
 PASSING = Cause("failed", "the service did not answer", 3, AGAIN, "a")
 FINAL = Cause("failed", "image too large", 3, "Make it smaller.", "a")
+PILOT = Pilot(drawn=5, of=9, saved=5, failed=0, outstanding=0, rest=4)
 OPEN = Books(accepted=3, in_flight=3, open_usd=None)
 
 
@@ -36,6 +39,7 @@ OPEN = Books(accepted=3, in_flight=3, open_usd=None)
         ({"failed": 3, "held": 1, "causes": (FINAL,)}, "batchup resolve 'jobs/night ly.toml'"),
         ({"failed": 3, "rejected": 1, "causes": (FINAL,)}, f"{RUN} --rerun-failed"),
         ({"rejected": 1}, RUN),
+        ({"outstanding": 5, "reason": "item_limit", "pilot": PILOT}, RUN),
         ({"outstanding": 50, "reason": "spend_limit", "books": Books(open_usd=0.0)}, f"{RUN} --max-spend 2"),
         ({"outstanding": 500, "reason": "spend_limit"}, f"{RUN} --max-spend 7"),
         ({"outstanding": 50, "reason": "spend_limit", "job_spend_usd": 0.0}, RUN),
@@ -47,6 +51,22 @@ OPEN = Books(accepted=3, in_flight=3, open_usd=None)
 def test_there_is_one_command_for_each_end(changes: dict[str, Any], command: str) -> None:
     """Money that is not accounted for comes first, then what goes by itself, then what a person decides."""
     assert next_command(replace(DONE, **changes), JOB) == command
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_told"),
+    [
+        ({"outstanding": 2}, True),
+        ({"outstanding": 3}, False),  # one of them is not too large
+        ({"outstanding": 2, "in_doubt": 1}, False),
+        ({"outstanding": 2, "reason": "signal"}, False),
+    ],
+)
+def test_what_no_run_fetches_as_it_is_names_the_key(changes: dict[str, Any], *, is_told: bool) -> None:
+    """Where all that is left is too large for max_pixels, the same command alone does not continue."""
+    advice = advise(replace(DONE, causes=(TOO_LARGE,), **changes), JOB)
+    assert ("raise that first" in advice.why) == is_told
+    assert ("the same command continues" in advice.why) != is_told
 
 
 @pytest.mark.parametrize("job", ["jobs/a-b.toml", "it's.toml", "a b", "$(x)", "ünï.toml", "", "a\nb"])

@@ -10,7 +10,19 @@ from core.world import World, item, items, judge
 from batchup.core.items import Failure
 from batchup.core.messages import Command, Downloaded, Keep, Note, Stop
 from batchup.core.policy import Policy
-from batchup.core.requests import Accepted, Create, Done, Inspect, Listed, ListPage, Poll, Problem, Seen, Wait
+from batchup.core.requests import (
+    Accepted,
+    Create,
+    Done,
+    Inspect,
+    Listed,
+    ListPage,
+    Poll,
+    Problem,
+    Seen,
+    Sign,
+    Wait,
+)
 from batchup.core.states import Fate, State
 from batchup.core.verdicts import Verdict
 from batchup.core.wire import PAGE
@@ -307,7 +319,7 @@ def fail_the_look_up(bench: Bench, kind: type[ListPage | Inspect], now: float) -
             assert choice.until is not None
             now = choice.until
             continue
-        assert not isinstance(choice, Done)
+        assert not isinstance(choice, Done | Sign)
         request = bench.send(type(choice), now)
         if isinstance(request, kind):
             return now, told(bench.answer(request, problem(Verdict.REPEAT), now))

@@ -268,6 +268,20 @@ def test_a_failed_poll_of_an_overdue_item_waits_as_long() -> None:
     assert bench.next_look_at() >= 300.0
 
 
+def test_a_failed_poll_does_not_give_up_what_an_earlier_run_has_left() -> None:
+    """However old an adopted prediction is, it is overdue only when it was not seen for its timeout here."""
+    bench = Bench(0)
+    bench.restore(State.IN_FLIGHT, prediction_id="p0", sent_at=-80_000.0)
+    bench.end_manifest()
+    bench.poll(problem(Verdict.REPEAT), 0.0)
+    assert bench.board.overdue_count == 0
+    assert bench.next_look_at("r0") <= 60.0
+    assert bench.choose(0.0) != Done()
+    bench.poll(problem(Verdict.REPEAT), bench.board.policy.timeout_s)
+    assert bench.board.overdue_count == 1
+    assert bench.choose(bench.board.policy.timeout_s) == Done()
+
+
 def test_what_is_seen_is_learned() -> None:
     """A prediction found done teaches how long predictions take."""
     bench = Bench(4)

@@ -1,11 +1,11 @@
 """Webhooks: they only mean `poll this now`, and they are counted on while they come."""
 
 import pytest
-from core.parts import Lister, done, moves, running
+from core.parts import AGAIN, Lister, done, failed, moves, running
 from core.world import item
 
 from batchup.core.hooks import FEWEST, LEAST_SHARE, Hooks
-from batchup.core.messages import Answered, Notified, Sent
+from batchup.core.messages import Answered, Downloaded, Notified, Sent
 from batchup.core.requests import Accepted, Create, Poll, Wait
 from batchup.core.states import State
 
@@ -62,6 +62,24 @@ def test_a_webhook_may_be_earlier_than_the_answer() -> None:
     notify(made, "fresh", 10.1)
     made.batch.handle(Answered(request, Accepted("fresh")), 10.2)
     assert made.choose(10.2) == Poll("new", "fresh")
+
+
+def test_predictions_are_found_by_their_ids_while_they_are_worked_on() -> None:
+    """Restored, bought and bought again: each is known by its newest id, and by none once it is at rest."""
+    made = bench(2)
+    made.restore(State.IN_FLIGHT, item=item("old"), prediction_id="p-old")
+    assert made.board.bought == {"p0": "i0", "p1": "i1", "p-old": "old"}
+    notify(made, "p-old", 10.0)
+    made.poll_of("old", done("p-old"), 10.1)
+    made.poll_of("i0", failed(AGAIN, "p0"), 10.2)
+    request = made.send(Create, 500.0)
+    assert (request.item_id, made.board.find("p0")) == ("i0", None)
+    made.batch.handle(Answered(request, Accepted("p0-again")), 500.1)
+    for k, id_ in enumerate(("old", "i1")):
+        if id_ == "i1":
+            made.poll_of("i1", done("p1"), 501.0)
+        made.batch.handle(Downloaded(id_, ()), 502.0 + k)
+    assert made.board.bought == {"p0-again": "i0"}
 
 
 def test_a_webhook_that_comes_twice_costs_one_poll() -> None:

@@ -4,7 +4,18 @@ from time import process_time
 
 import pytest
 
-from batchup.core.causes import AGAIN, MOST, Cause, cause_of, gist, group, largest, rejected, what_to_do
+from batchup.core.causes import (
+    AGAIN,
+    MOST,
+    UNKNOWN,
+    Cause,
+    cause_of,
+    gist,
+    group,
+    largest,
+    rejected,
+    what_to_do,
+)
 from batchup.core.items import Failure
 
 
@@ -21,6 +32,11 @@ CAUSES = [
     (refused("x", "INPUT_DOWNLOAD_ERROR", "prediction_failed"), "image not reachable for the service"),
     (refused("Failed to download the image from https://x/1.jpg"), "image not reachable for the service"),
     (refused("cannot identify image file"), "not a usable image"),
+    (
+        refused("this is no image: image file is truncated", "PROVIDER_REJECTED", "prediction_failed"),
+        "not a usable image",
+    ),
+    (Failure("upload_failed", "a.png is cut short: the PNG does not decode"), "not a usable image"),
     (refused("Invalid input for model"), "refused by the service: Invalid input for model"),
     (refused("execution timed out", "EXECUTION_TIMEOUT", "prediction_failed"), "timed out at the service"),
     (refused("no", "PROVIDER_RATE_LIMIT", "prediction_failed"), "the provider was too busy"),
@@ -113,6 +129,13 @@ def test_a_kind_of_reject_nobody_knows_is_told_by_its_name() -> None:
     """A rejected row of a new kind has a cause and advice too."""
     assert rejected("too_odd") == ("too odd", "Mend these rows of the manifest.")
     assert rejected("bad_id")[0] == "an id that cannot be one"
+
+
+def test_a_reject_may_name_its_cause() -> None:
+    """A cause of its own goes before the kind's; columns too many have advice of their own."""
+    cause, advice = rejected("invalid_input", '"scale" is out of bounds')
+    assert (cause, advice) == ('"scale" is out of bounds', rejected("invalid_input")[1])
+    assert 'on_unknown = "drop"' in rejected("invalid_input", UNKNOWN)[1]
 
 
 @pytest.mark.parametrize("shape", ["/a", "/", "\\", "a.", "/.", "://", "9", "-", "#.", "image ", "fail "])

@@ -6,9 +6,9 @@ from typing import Any, TypeAlias
 import msgspec
 import pytest
 from core.parts import EPOCH, Bench, done, ended, running, told
+from core.spoken import WIRE
 from core.world import item
 
-from batchup.core import wire
 from batchup.core.brakes import BREAKER_COUNT, SENSELESS_COUNT
 from batchup.core.items import Failure
 from batchup.core.messages import Command, Download, DownloadFailed, Keep, RereadKey, UploadFailed
@@ -42,7 +42,7 @@ def http(status: int, body: Any = None, **headers: str) -> Response:
 
 def tell(bench: Bench, request: Request, raw: Raw, now: float, means: Verdict) -> list[Command]:
     """Let an answer be read and taken in, which has to mean this."""
-    answer = wire.read(request, raw, EPOCH)
+    answer = WIRE.read(request, raw, EPOCH)
     assert isinstance(answer, Problem)
     assert answer.verdict is means
     return bench.answer(request, answer, now)
@@ -88,7 +88,7 @@ def test_what_ends_a_run_is_named() -> None:
     ):
         bench = Bench(1)
         bench.board.model = "each-upscaler"
-        bench.answer(request := bench.send(Create, 0.0), wire.read(request, raw, EPOCH), 0.0)
+        bench.answer(request := bench.send(Create, 0.0), WIRE.read(request, raw, EPOCH), 0.0)
         assert words in str(bench.board.error)
         assert "key=x" not in str(bench.board.error)
 
@@ -225,7 +225,7 @@ def settle(record: dict[str, Any], attempts: int) -> tuple[Bench, list[Command]]
         bench.create(now, "p0")
         at = max(bench.next_look_at(), now + 50.0)
         request = bench.send(Poll, at)
-        answer = wire.read(request, http(200, record), EPOCH)
+        answer = WIRE.read(request, http(200, record), EPOCH)
         commands = bench.answer(request, answer, at)
         if k < attempts - 1:
             assert bench.state() is S.BACKING_OFF

@@ -200,6 +200,17 @@ def test_a_small_change_is_taken_over_slowly_and_a_large_one_at_once() -> None:
     assert far == pytest.approx(Eta().look(bench.board, 20.0, int(1000 * (1 + 2 * JUMP))))
 
 
+def test_a_pilot_is_over_with_its_own_items() -> None:
+    """Items that cost nothing are beyond a limit, but a pilot's own; one of them that is rejected is done."""
+    bench, limited, pilot, free = Bench(5), Eta(limit=4), Eta(limit=4, is_pilot=True), Eta()
+    bench.board.tally.shared = 1
+    assert [one.goal(bench.board, 100) for one in (limited, pilot, free)] == [5, 4, None]
+    bench.board.tally.rejected = 1
+    for one in (pilot, free):
+        one.lose_one()
+    assert [one.goal(bench.board, 100) for one in (limited, pilot, free)] == [6, 4, None]
+
+
 def test_what_was_measured_counts_more_and_more() -> None:
     """After as many creates as it is worth, what is foreseen weighs half, and from then on less."""
     bench, eta = Bench(5, concurrency=1), Eta()

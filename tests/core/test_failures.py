@@ -66,14 +66,14 @@ def test_a_line_of_text_is_words_too(body: bytes, words: str) -> None:
 
 def test_the_code_of_an_odd_failure_is_kept() -> None:
     """A failure without an envelope keeps the code that stands beside its words."""
-    failure = prediction_failure({"output": None, "error": "no", "code": "ODD"}, was_cancelled=False)
+    failure = prediction_failure({"error": "no", "code": "ODD"}, None, was_cancelled=False)
     assert (failure.message, failure.code, failure.retryable) == ("no", "ODD", False)
 
 
 def test_the_providers_code_counts_as_words() -> None:
     """What the provider calls moderation is not bought again, whatever the service calls it."""
     output = {"error_message": "no", "provider_error_code": "content_moderation", "retryable": True}
-    assert not prediction_failure({"output": output}, was_cancelled=False).retryable
+    assert not prediction_failure({}, output, was_cancelled=False).retryable
 
 
 def test_what_came_in_place_of_an_output_is_bounded() -> None:

@@ -3,11 +3,12 @@
 from typing import Any
 
 from core.fake_service import FakeService
-from core.parts import Bench, problem, running
+from core.parts import Bench, moves, problem, running
 from core.world import World, item, items, judge
 
 from batchup.core.listing import SHORTEST_S, Window
 from batchup.core.messages import Note, Sent
+from batchup.core.reactions.doubts import LIST_TRIES
 from batchup.core.requests import Create, Inspect, Listed, ListPage, Poll
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
@@ -89,6 +90,27 @@ def test_a_stretch_with_too_many_rows_is_read_in_halves() -> None:
     assert (window(second), second.offset) == (halves[1], 0)
     bench.answer(second, page("p7", is_last=True), 2.0)
     assert bench.send(Inspect, 2.0) == Inspect("p7")
+
+
+def test_pages_are_as_long_as_the_service_makes_them() -> None:
+    """Where it shows fewer rows than it is asked for, the next page begins where this one has ended."""
+    bench = in_doubt()
+    for offset in (0, 50):
+        request = bench.send(ListPage, 2.0)
+        assert request.offset == offset
+        rows = tuple((f"p{offset + k}", "m", None) for k in range(50))
+        bench.answer(request, Listed(rows, is_last=False, step=50), 2.0, known=frozenset(r[0] for r in rows))
+    assert bench.send(ListPage, 2.0).offset == 100
+
+
+def test_a_page_that_comes_again_shows_that_nothing_is_absent() -> None:
+    """It may be chance, so there is another walk; a list that has but one page is not counted on."""
+    bench, now = in_doubt(), 500.0
+    for walk in range(LIST_TRIES):
+        for again in range(2):
+            commands = bench.answer(bench.send(ListPage, now), page("p7"), now, known=frozenset({"p7"}))
+            assert moves(commands) == ([(State.IN_DOUBT, State.HELD)] if walk == 4 and again else [])
+        now += bench.policy.settle_s
 
 
 def test_a_half_may_be_divided_again() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchup.core.redaction import is_signed, plain_address, plain_value, plain_words
+from batchup.core.redaction import SHAPES, is_signed, plain_address, plain_value, plain_words
 
 SIGNED = [
     "https://s3/x.jpg?X-Amz-Signature=s3cret&X-Amz-Date=1",
@@ -32,6 +32,15 @@ PLAIN = [
     "sig=1 without an address",
     "",
 ]
+
+
+@given(st.lists(st.sampled_from([*SIGNED, *PLAIN, "smk_x", "X-Api-Key: a", "Cookie=b", "x-amz-a=c", "\xe4"])))
+def test_what_is_passed_over_quickly_has_nothing_in_it(parts: list[str]) -> None:
+    """Words in which no mark of a secret stands are what a look through all shapes would leave of them."""
+    text = expected = " ".join(parts)
+    for pattern, replacement in SHAPES:
+        expected = pattern.sub(replacement, expected)
+    assert plain_words(text) == expected
 
 
 @pytest.mark.parametrize("address", SIGNED)

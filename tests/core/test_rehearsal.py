@@ -8,6 +8,7 @@ from time import process_time
 import pytest
 from core.parts import untraced
 
+from batchup.core.forecast import forecast
 from batchup.core.items import Item, Json
 from batchup.core.messages import ItemRead, ManifestEnded
 from batchup.core.policy import Policy
@@ -130,6 +131,18 @@ def test_uploads_take_requests_and_are_made() -> None:
     made = Rehearsal(Policy(may_survey=False), 40, lognormal(53, 0.1), upload_share=0.5).run()
     assert made.batch.board.presigned_count == 20
     assert len(made.saved_at) == 40
+
+
+@pytest.mark.parametrize(("rate", "more_s"), [(0.5, 60.0), (None, 0.0)])
+def test_deletions_of_uploads_come_last(rate: float | None, more_s: float) -> None:
+    """Each is a request, and they take as long as the rate makes them; unlimited, no time at all."""
+    policy = Policy(may_survey=False, requests_per_s=rate)
+    kept, deleted = (
+        forecast(policy, lambda _: 5.0, item_count=30, upload_count=30, delete_count=count)
+        for count in (0, 30)
+    )
+    assert (deleted.deletes, deleted.requests - kept.requests) == (30, 30)
+    assert deleted.wall_s - kept.wall_s == pytest.approx(more_s)
 
 
 def test_without_a_rate_a_poll_is_still_not_for_nothing() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchup.core.space import Sizes, expected_sizes, floor_bytes, in_words, shortage
+from batchup.core.space import Sizes, absurdity, expected_sizes, floor_bytes, in_words, shortage
 
 MB = 1_000_000
 
@@ -15,6 +15,7 @@ MB = 1_000_000
         (1000.0, {}, 1000.0),
         (1000.0, {"scale_factor": 2}, 4000.0),
         (1000.0, {"scale": 3}, 9000.0),
+        (1000.0, {"upscale_factor": 4}, 16000.0),
         (1000.0, {"scale_factor": "much"}, 1000.0),
         (1000.0, {"scale_factor": -1}, 1000.0),
     ],
@@ -64,3 +65,14 @@ def test_a_small_disk_is_told_with_both_figures(*, is_measured: bool, basis: str
 def test_bytes_are_readable(count: float, words: str) -> None:
     """Three figures and a unit."""
     assert in_words(count) == words
+
+
+def test_an_absurd_need_is_the_parameters_fault() -> None:
+    """Where not even one output fits, and that is a guess by a parameter, that one is named, not the disk."""
+    huge = expected_sizes(1e6, {"scale_factor": 1e9})
+    assert absurdity(74_000_000_000, huge) == shortage(74_000_000_000, 1, huge)
+    for part in ("scale_factor = 1e+09", "more than any disk holds", "74 GB are free", "too large"):
+        assert part in (absurdity(74_000_000_000, huge) or "")
+    assert "about 1 GB" in (absurdity(1000, expected_sizes(1e5, {"scale_factor": 100})) or "")
+    fits = expected_sizes(1.0, {"scale": 2})
+    assert [absurdity(8, one) for one in (None, Sizes(9.0, 9.0), expected_sizes(9.0, {}), fits)] == [None] * 4

@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 from core.fake_service import EPOCH, FakeService
+from core.spoken import WIRE
 
 from batchup.core import wire
 from batchup.core.batch import Batch
@@ -33,15 +34,17 @@ from batchup.core.messages import (
     Keep,
     KeepUpload,
     ManifestEnded,
+    Place,
     Put,
     Sent,
+    SignAddress,
     Stop,
     Tell,
     Uploaded,
     UploadFailed,
 )
 from batchup.core.policy import Policy
-from batchup.core.requests import Done, Listed, Request, Wait
+from batchup.core.requests import Done, Listed, Request, Sign, Wait
 from batchup.core.resume import Plan, Remembered, decide
 from batchup.core.states import MAY_BE_RUNNING, UNSETTLED, Fate, State
 from batchup.core.work import Work
@@ -92,7 +95,7 @@ class Disk:
 
     kept: dict[str, Kept] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
-    uploads: dict[str, str] = field(default_factory=dict)
+    uploads: dict[str, Place] = field(default_factory=dict)
     leases: list[float] = field(default_factory=list)
     spent: dict[tuple[str, int], float] = field(default_factory=dict)
     written_off: list[float] = field(default_factory=list)  # when their creates were sent
@@ -154,6 +157,8 @@ class World:
     upload_faults: float = 0.0
     clock_error_s: float = 0.0  # our wall clock minus the true one
     read_s: float = 0.0  # how long a row of the manifest takes to read
+    signed_s: float = 1e9  # how long an address that is signed lasts
+    signed_count: int = 0
     is_checked: bool = True
     steps: int = 0
     fact_count: int = 0  # told to the core
@@ -186,7 +191,7 @@ class World:
 
     # ------------------------------------------------------------ running
 
-    def run(self, *, steps: int | None = None, until_s: float = 1e6) -> "World":
+    def run(self, *, steps: int | None = None, until_s: float = 1e6) -> Self:
         """Run to the end, or for so many steps, or until the run's clock reads `until_s`."""
         while not self.is_done and (steps is None or self.steps < steps) and self.now() < until_s:
             self.step()
@@ -201,18 +206,20 @@ class World:
             self.is_done = True
         elif isinstance(choice, Wait):
             self._jump(choice)
+        elif isinstance(choice, Sign):
+            self.feed(Sent(choice))
         else:
             self._send(choice)
         if self.is_checked:
             check(self.board, self.now())
 
-    def kill(self, *, after_s: float = 1.0, **changes: Any) -> "World":
+    def kill(self, *, after_s: float = 1.0, **changes: Any) -> Self:
         """Kill this run and start the next; what was on the wire still reaches the service."""
         for _, _, _, act in sorted(entry for entry in self.agenda if entry[2]):
             act()
         self.agenda.clear()
         more: dict[str, Any] = {"policy": self.policy, "seed": self.seed + 1, "read_s": self.read_s} | changes
-        return World(self.service, self.manifest, disk=self.disk, t=self.t + after_s, **more)
+        return type(self)(self.service, self.manifest, disk=self.disk, t=self.t + after_s, **more)
 
     def feed(self, event: Event) -> list[Command]:
         """Tell the core a fact and do what follows, the writing first."""
@@ -223,7 +230,7 @@ class World:
                 case Keep():
                     self.disk.keep(command, self.calendar)
                 case KeepUpload():
-                    self.disk.uploads[command.sha256] = command.url
+                    self.disk.uploads[command.sha256] = Place(command.url, command.expires_at)
         for command in commands:
             self._do(command)
         return commands
@@ -260,7 +267,7 @@ class World:
         self.disk.leases.append(lease)
         self.requests.append((self.now(), request))
         self.feed(Sent(request))
-        call = wire.call_of(request, "m")
+        call = WIRE.call_of(request, "m")
         is_answered = self._later  # bound here: a killed run's answers reach nobody
 
         def arrive() -> None:
@@ -274,7 +281,7 @@ class World:
             self.disk.leases.remove(lease)
             self.disk.leases.append(self.t + LEASE_S)
         unix = self.calendar.to_unix(self.now())
-        answer = wire.read(request, raw, unix)
+        answer = WIRE.read(request, raw, unix)
         known = frozenset[str]()
         if isinstance(answer, Listed):
             known = frozenset(row[0] for row in answer.rows) & self.disk.known
@@ -321,6 +328,12 @@ class World:
                 self._later(max(0.0, command.not_before - self.now()) + 0.5, lambda: self._fetch(command))
             case Put():
                 self._later(0.4, lambda: self._put(command))
+            case SignAddress():
+                self.signed_count += 1
+                signed = f"https://{command.file.path}?X-Amz-Signature={self.now()}"
+                ends_at = self.calendar.to_unix(self.now()) + self.signed_s
+                told = Uploaded(command.file.sha256, signed, ends_at)
+                self._later(0.01, lambda: self._told(told))
             case Tell():
                 self.told.append(command)
             case End():
@@ -332,6 +345,9 @@ class World:
             self.feed(DownloadFailed(command.item_id, Failure("cut", "cut", retryable=True), is_gone=is_gone))
         else:
             self.feed(Downloaded(command.item_id, (saved_file(command.item_id),)))
+
+    def _told(self, event: Event) -> None:
+        self.feed(event)
 
     def _put(self, command: Put) -> None:
         if self.rng.random() < self.upload_faults:

@@ -81,7 +81,7 @@ def is_batchup(line: str) -> bool:
 def job_in(folder: Path) -> Path:
     """Write a small job on the embedded simulator, `job.toml`, with six photos beside it."""
     folder.mkdir(parents=True, exist_ok=True)
-    return simulated(folder, speed=1000)
+    return simulated(folder, speed=200)
 
 
 def invoke(*words: str, env: Mapping[str, str] | None = None) -> Result:

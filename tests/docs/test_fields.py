@@ -110,14 +110,16 @@ def test_results() -> None:
     """The fields of a line of results.jsonl are explained, for a saved item and a failed one."""
     file = SavedFile("images/a.png", 1, "00", 1, 1, "https://example.com/a.png")
     outcome = Outcome("a", "failed", files=(file,), failure=Failure("gone", "no such prediction"))
-    line = msgspec.to_builtins(results._line(outcome))
+    line = msgspec.to_builtins(results._line(outcome, "s3://bucket/nightly"))
     assert written("results") == paths_of(json.loads(msgspec.json.encode(line)), "input")
     assert paths_of_type(Outcome) <= written("results")
 
 
 def test_rejects(tmp_path: Path) -> None:
     """The fields of a line of rejects.jsonl are explained."""
-    Rejects(tmp_path).write(Reject(3, "a", "bad_row", "It does not fit."))
+    rejects = Rejects(tmp_path)
+    rejects.write(Reject(3, "a", "bad_row", "It does not fit."))
+    rejects.close()
     assert written("rejects") == set(json.loads((tmp_path / REJECTS).read_text()))
 
 
@@ -177,7 +179,12 @@ def test_check(copied: Path) -> None:
     """The fields that `check` prints are explained, the forecast's and the cost's too."""
     saved = told("check", "job.toml", "--forecast")
     (copied / "job.out").rename("away.out")
-    assert written("check") == paths_of(told("check", "job.toml", "--forecast")) | paths_of(saved)
+    odd = 'manifest = "odd.jsonl"\nmodel = "each-upscaler"\n[run]\non_unknown = "drop"\n'
+    (copied / "odd.toml").write_text(odd + '[service]\nurl = "http://127.0.0.1:9/v1"\n')
+    row = '{"id": "a", "image": "https://example.com/a.jpg", "creativity": 7, "price": 1}'
+    (copied / "odd.jsonl").write_text(f'{row}\n{{"id": "b"}}\n')
+    seen = paths_of(told("check", "job.toml", "--forecast")) | paths_of(saved)
+    assert written("check") == seen | paths_of(told("check", "odd.toml", "--offline"))
 
 
 @pytest.mark.usefixtures("copied")

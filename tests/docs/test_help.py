@@ -194,5 +194,7 @@ def test_extras_exist() -> None:
     table = project.split("[project.optional-dependencies]\n")[1].split("\n[")[0]
     there = set(re.findall(r"^(\w+) = ", table, re.MULTILINE))
     named = set(re.findall(r"batchup-runner\[(\w+)\]", all_texts()))
+    for some in re.findall(r"\bextras?\s+((?:`\w+`(?:,\s)?)+)", README):
+        named |= set(re.findall(r"\w+", some))
     assert named <= there
     assert there - named <= {"test", "peers"}

@@ -56,11 +56,11 @@ class Ended:
         return dict(json.loads(line))
 
 
-def photos(folder: Path, count: int) -> Path:
+def photos(folder: Path, count: int, size: tuple[int, int] = (16, 12)) -> Path:
     """Make small pictures, no two alike."""
     folder.mkdir()
     for k in range(count):
-        Image.new("RGB", (16, 12), (k % 256, 40 + k // 256, 90)).save(folder / f"p{k:03}.png")
+        Image.new("RGB", size, (k % 256, 40 + k // 256, 90)).save(folder / f"p{k:03}.png")
     return folder
 
 
@@ -114,7 +114,7 @@ def command(*words: str | Path) -> list[str]:
 
 def batchup(folder: Path, *words: str | Path, **environ: str) -> Ended:
     """Run `batchup` in a folder to its end."""
-    done = warm.run(command(*words), cwd=folder, env=environment(folder, **environ), timeout=60)
+    done = warm.run(command(*words), cwd=folder, env=environment(folder, **environ), timeout=180)
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
@@ -159,9 +159,9 @@ def refused_while_running(folder: Path, name: str) -> None:
 
 
 def signalled(process: "subprocess.Popen[str]", number: signal.Signals) -> Ended:
-    """Send a signal and wait for the end, 35 s at most."""
+    """Send a signal and wait for the end, 60 s at most."""
     process.send_signal(number)
-    out, err = process.communicate(timeout=35)
+    out, err = process.communicate(timeout=60)
     return Ended(process.returncode, out, err)
 
 
@@ -172,6 +172,18 @@ def judged(job: Path) -> dict[str, int]:
         counts = dict(db.execute("SELECT name, value FROM counters"))
     db.close()
     return {name: int(value) for name, value in counts.items()}
+
+
+def heard(out: Path, counted: int) -> range:
+    """Return how many requests the service may have seen of those a run counted, by its log at `debug`.
+
+    The log names each that was sent, and those that nobody answered: a hurried one may have been given up
+    before a busy machine brought it to the service.
+    """
+    lines = map(json.loads, (out / "run.log.jsonl").read_text().splitlines())
+    sent = [line for line in lines if line["event"] == "request"]
+    assert len(sent) == counted
+    return range(counted - sum("why" in line for line in sent), counted + 1)
 
 
 def results(job: Path) -> dict[str, dict[str, Any]]:

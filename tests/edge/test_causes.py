@@ -46,12 +46,49 @@ async def test_causes_are_counted_over_the_whole_job(tmp_path: Path, checkpoint:
     rejects = Rejects(tmp_path)
     rejects.write(Reject(7, None, "bad_json", "Line 7 is no JSON."))
     rejects.write(Reject(9, "x", "bad_json", "Line 9 is no JSON."))
+    rejects.close()
     found = await causes_of(checkpoint, rejects.causes.values())
     assert [(one.count, one.state, one.cause, one.example_item) for one in found] == [
         (3, "failed", "image too large", "a0"),
         (2, "rejected", "not JSON", "line 7"),
         (1, "failed", "paid, and without an output", "b"),
     ]
+
+
+def test_the_file_of_rejects_stays_open_and_holds_nothing_back(tmp_path: Path) -> None:
+    """A row costs one write, which a kill behind it does not undo; closed, the file is looked for anew."""
+    rejects = Rejects(tmp_path)
+    rejects.write(Reject(1, "a", "bad_json", "Line 1 is no JSON."))
+    path = (tmp_path / "rejects.jsonl").rename(tmp_path / "other")
+    for line in (2, 3):
+        rejects.write(Reject(line, None, "bad_json", f"Line {line} is no JSON."))
+        assert len(path.read_bytes().splitlines()) == line
+    rejects.close()
+    rejects.write(Reject(4, None, "bad_json", "Line 4 is no JSON."))
+    rejects.close()
+    assert [json.loads(line)["line"] for line in path.read_text().splitlines()] == [1, 2, 3]
+    assert json.loads((tmp_path / "rejects.jsonl").read_text())["line"] == 4
+
+
+def test_what_has_no_lines_is_told_by_rows(tmp_path: Path) -> None:
+    """An example without an id is called a row where the manifest is a folder, a shard or Parquet."""
+    rejects = Rejects(tmp_path, word="row")
+    rejects.write(Reject(7, None, "missing_file", "The folder in/x cannot be listed: denied."))
+    rejects.close()
+    assert [one.example_item for one in rejects.causes.values()] == ["row 7"]
+
+
+async def test_what_is_paid_and_not_fetched_is_told(checkpoint: Checkpoint) -> None:
+    """It is outstanding, with the key to raise where that is why, else with what fetches it."""
+    for item_id, kind in (("a", "too_large"), ("b", "connect")):
+        one = Item(item_id, 1, {}, {}, "01" * 32)
+        failure = Failure(kind, "download: no")
+        checkpoint.keep([Keep(one, State.READY, State.SUCCEEDED, {"failure": failure, "attempt": 1})])
+    found = {one.cause: (one.state, one.what_to_do) for one in await causes_of(checkpoint)}
+    assert found == {
+        "the output is too large": ("outstanding", causes.RAISE),
+        "the output's host cannot be reached": ("outstanding", causes.FETCH),
+    }
 
 
 async def test_results_say_what_to_do(tmp_path: Path, checkpoint: Checkpoint) -> None:
@@ -70,6 +107,7 @@ async def test_nothing_on_disk_opens_anything(tmp_path: Path, checkpoint: Checkp
     fail(checkpoint, "a", Failure("http_400", f"cannot fetch {SIGNED}", "400"))
     rejects = Rejects(tmp_path)
     rejects.write(Reject(1, "r", "bad_url", f"Line 1: no address: {SIGNED} ."))
+    rejects.close()
     await bring_up_to_date(checkpoint, tmp_path)
     line = json.loads((tmp_path / "results.jsonl").read_text())
     assert line["input"] == {"mask": "https://store.example/a.jpg", "image": "https://store.example/a.jpg"}

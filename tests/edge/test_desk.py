@@ -15,13 +15,14 @@ from batchup.core.requests import Inspect, Problem, Seen
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
 from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.desk import TRIES, at_rest, open_desk, scratch
 from batchup.edge.lock import RunLock
-from batchup.edge.mending.desk import TRIES, at_rest, open_desk, scratch
 from batchup.edge.mending.resolving import abandon, found
 from batchup.errors import BatchupError, ConfigProblem, DataProblem, KeyRefused, Locked, Unavailable
 from batchup.job import Job
 
 RUNNING = b'{"id": "p1", "status": "processing", "input": {"image": "https://example.com/a.jpg"}}'
+FAST = "500s"  # of a clock that is sped up: enough for a machine that stalls
 QUICK = '[limits]\nrate = "6/1s"'
 
 pytestmark = pytest.mark.anyio
@@ -34,10 +35,12 @@ def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
-def job_at(folder: Path, url: str) -> Job:
+def job_at(folder: Path, url: str, *, timeout: str = "5s") -> Job:
     """Make a job with one item in flight, as a run left it."""
     rows(folder / "rows.jsonl", *web("a"))
-    job = Job.load(real(folder, url, more=QUICK))
+    path = real(folder, url, more=QUICK)
+    path.write_text(path.read_text().replace('request_timeout = "5s"', f'request_timeout = "{timeout}"'))
+    job = Job.load(path)
     job.output.dir.mkdir(exist_ok=True)
     return job
 
@@ -90,11 +93,11 @@ async def test_what_no_repeating_helps_against_is_named(
 ) -> None:
     """A refused key and a redirect end it at once, a service in trouble after some tries."""
     with serving(answer(status, b"{}", *headers)) as server:
-        job = job_at(tmp_path, server.url)
+        job = job_at(tmp_path, server.url, timeout=FAST)
         (job.output.dir / "checkpoint.db").touch()
         with at_rest(job, "test") as checkpoint:
             async with open_desk(job, checkpoint) as desk:
-                desk.clock._speed = 1000.0
+                desk.clock._speed = 50.0
                 with pytest.raises(problem):
                     await desk.ask(Inspect("p1"))
     assert len(server.requests) == (TRIES if problem is Unavailable else 1)
@@ -103,11 +106,11 @@ async def test_what_no_repeating_helps_against_is_named(
 async def test_the_service_waits_in_real_seconds(tmp_path: Path) -> None:
     """What the service asks for is waited as it is, however fast the job's own time runs."""
     with serving(then(answer("429 Too Many", b"{}", "Retry-After: 1"), answer("200 OK", RUNNING))) as server:
-        job = job_at(tmp_path, server.url)
+        job = job_at(tmp_path, server.url, timeout=FAST)
         (job.output.dir / "checkpoint.db").touch()
         with at_rest(job, "test") as checkpoint:
             async with open_desk(job, checkpoint) as desk:
-                desk.clock._speed = 1000.0
+                desk.clock._speed = 50.0
                 began_at = time.monotonic()
                 await desk.ask(Inspect("p1"))
                 assert time.monotonic() - began_at >= 1.0

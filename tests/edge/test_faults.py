@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from edge.bench import adds_up, judged, simulated
+from edge.bench import adds_up, heard, judged, simulated
 
 from batchup import Job, Summary, run_sync
 from batchup.errors import BatchupError
@@ -43,7 +43,7 @@ ALWAYS = {  # at share 1: exit code and where the six items end, and how fast th
 def end_of(job: Path) -> Summary:
     """Run a job and return its summary, whether it raises or not."""
     try:
-        return run_sync(Job.load(job))
+        return run_sync(Job.load(job), log_level="debug")
     except BatchupError as problem:
         return problem.summary or Summary(job="", run="", reason="none", exit_code=-1)
 
@@ -65,7 +65,7 @@ def test_a_fault_now_and_then(tmp_path: Path, fault: str) -> None:
     assert totals["worst_window"] <= 60
     assert totals["max_in_flight"] <= 10
     assert summary.creates == totals["creates"]
-    assert summary.requests - totals["requests"] in {0, 1}  # the last list may be dropped on its way
+    assert totals["requests"] in heard(job.with_suffix(".out"), summary.requests)
     assert summary.books is not None
     assert (summary.books.accepted, summary.books.is_balanced) == (totals["creates"], True), summary
 

@@ -1,7 +1,9 @@
 """The feeder with a real manifest and checkpoint: each row ends in one event, decided by the newest facts."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -9,19 +11,23 @@ from typing import Any
 
 import anyio
 import pytest
-from edge.bench import rows, web
+from edge.bench import photos, rows, web
 
+from batchup.core.alike import AtWork
 from batchup.core.batch import Batch
 from batchup.core.board import Board
 from batchup.core.calendar import Calendar
 from batchup.core.items import Failure, Item, SavedFile
-from batchup.core.messages import Event, ItemCounted, ItemRead, Keep, ManifestEnded, Note
+from batchup.core.messages import Event, ItemCounted, ItemRead, Keep, KeepUpload, ManifestEnded, Note, Place
 from batchup.core.policy import Policy
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.duplicates.copies import Giver
+from batchup.edge.duplicates.dedupe import Dedupe
 from batchup.edge.exports.rejects import Rejects
 from batchup.edge.feeding.feeder import CHUNK_ROWS, Feeder
 from batchup.edge.feeding.items import ItemMaker
+from batchup.edge.files import sha256_of
 from batchup.edge.images.contents import Contents
 from batchup.errors import BatchupError, DataProblem
 from batchup.job import Job
@@ -34,27 +40,56 @@ class Reader:
     """A feeder whose events are kept, and which is told when they are wanted."""
 
     def __init__(
-        self, folder: Path, *, limit: int | None = None, more: str = "", rerun_failed: bool = False
+        self,
+        folder: Path,
+        *,
+        limit: int | None = None,
+        more: str = "",
+        rerun_failed: bool = False,
+        text: str = TEXT,
     ) -> None:
         self.events: list[Event] = []
         self.problems: list[BatchupError] = []
         self.notes: list[Note] = []
         self.is_wanted = True
-        self.job = Job.from_toml(TEXT + more, base=folder)
+        self.was_asked = False  # and wanted none
+        self.job = Job.from_toml(text + more, base=folder)
         self.checkpoint = Checkpoint(folder / "checkpoint.db", Calendar(0.0), self.job.input)
+        self.at_work = AtWork()
         self.feeder = Feeder(
             job=self.job,
             checkpoint=self.checkpoint,
-            maker=ItemMaker(self.job, Contents(None)),
+            maker=ItemMaker(self.job, Contents(folder / "contents.db")),
             rejects=Rejects(folder),
             feed=self.events.append,
-            wants_items=lambda: self.is_wanted,
+            wants_items=self._wants_items,
             fail=self.problems.append,
             note=self.notes.append,
             now_unix=lambda: 0.0,
+            dedupe=Dedupe(
+                checkpoint=self.checkpoint,
+                at_work=self.at_work,
+                feed=self.events.append,
+                give=Giver(self.job).give,
+                is_on=True,
+                max_attempts=3,
+                rerun_failed=rerun_failed,
+                began_at=100.0,
+            ),
             limit=limit,
             rerun_failed=rerun_failed,
         )
+
+    def _wants_items(self) -> bool:
+        self.was_asked = self.was_asked or not self.is_wanted
+        return self.is_wanted
+
+    async def until_asked(self) -> None:
+        """Wait until rows were read that nobody wants yet, and a little longer."""
+        with anyio.fail_after(30):
+            while not self.was_asked:  # noqa: ASYNC110 nobody sets an event for a test
+                await anyio.sleep(0.01)
+        await anyio.sleep(0.05)
 
     def keep(self, item: Item, *ends: tuple[State, dict[str, Any]]) -> None:
         """Write down that an item was sent, and what became of it."""
@@ -92,7 +127,7 @@ async def test_what_ended_while_the_manifest_waited_is_only_counted(reader: Read
     reader.is_wanted = False
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(reader.feeder.run)
-        await anyio.sleep(0.2)
+        await reader.until_asked()
         assert reader.events == []
         reader.checkpoint.keep([Keep(late, State.IN_FLIGHT, State.SUCCEEDED, {"urls": ()})])
         reader.checkpoint.keep(
@@ -102,7 +137,22 @@ async def test_what_ended_while_the_manifest_waited_is_only_counted(reader: Read
         reader.feeder.wake()
     new, counted, end = reader.events
     assert isinstance(new, ItemRead)
-    assert (new.item.id, counted, end) == ("new", ItemCounted("saved", "late"), ManifestEnded())
+    assert (new.item.id, counted, end) == ("new", ItemCounted("saved"), ManifestEnded())
+
+
+async def test_an_upload_is_known_until_its_kept_end(tmp_path: Path) -> None:
+    """What is kept ends before the service's own end does: that is margin enough."""
+    photos(tmp_path / "photos", 1)
+    rows(tmp_path / "rows.jsonl", {"id": "a", "image": "photos/p000.png"})
+    reader = Reader(tmp_path)
+    sha256 = sha256_of(tmp_path / "photos" / "p000.png")
+    for ends_at, known in ((-1.0, {}), (60.0, {sha256: Place("https://f/a", 60.0)})):
+        reader.checkpoint.keep([KeepUpload(sha256, "https://f/a", ends_at)])
+        await reader.feeder.run()
+        (found,) = (event for event in reader.events if isinstance(event, ItemRead))
+        assert found.uploaded == known
+        reader.events.clear()
+    reader.checkpoint.db.close()
 
 
 async def test_a_limit_leaves_the_rest_and_says_so(tmp_path: Path) -> None:
@@ -113,13 +163,25 @@ async def test_a_limit_leaves_the_rest_and_says_so(tmp_path: Path) -> None:
     first, *rest = reader.events
     assert isinstance(first, ItemRead)
     assert rest == [
-        ItemCounted("outstanding", "b"),
-        ItemCounted("outstanding", "c"),
         ItemCounted("rejected", "bad"),
+        ItemCounted("outstanding", count=2),
         ManifestEnded(),
     ]
     assert (reader.feeder.is_limited, reader.feeder.is_complete) == (True, True)
     reader.checkpoint.db.close()
+
+
+async def test_a_rejected_item_of_a_pilot_is_told_of(tmp_path: Path) -> None:
+    """The run then has one less to do; one that was not drawn, or is a second row, changes nothing."""
+    given = [*web("good"), {"id": "drawn"}, {"id": "other"}, *web("good", seed=1)]
+    rows(tmp_path / "rows.jsonl", *given)
+    reader, lost = Reader(tmp_path), Counter[str]()
+    reader.feeder.chosen = frozenset({"good", "drawn"})
+    reader.feeder.on_lost = lambda: lost.update(["one"])
+    with closing(reader.checkpoint.db):
+        await reader.feeder.run()
+    assert sum(isinstance(event, ItemCounted) and event.state == "rejected" for event in reader.events) == 3
+    assert lost == {"one": 1}
 
 
 async def test_a_manifest_that_vanishes_ends_the_run(reader: Reader, tmp_path: Path) -> None:
@@ -159,7 +221,7 @@ async def test_what_is_remembered_waits_its_turn_too(
     reader.is_wanted = False
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(reader.feeder.run)
-        await anyio.sleep(0.2)
+        await reader.until_asked()
         assert reader.events == []
         reader.is_wanted = True
         reader.feeder.wake()
@@ -190,7 +252,7 @@ async def read_while(reader: Reader, change: Callable[[], object]) -> tuple[list
     reader.is_wanted = False
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(reader.feeder.run)
-        await anyio.sleep(0.2)
+        await reader.until_asked()
         change()
         reader.is_wanted = True
         reader.feeder.wake()

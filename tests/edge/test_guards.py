@@ -52,7 +52,7 @@ def test_an_output_is_synced_before_it_has_its_name_and_its_folder_after(tmp_pat
         """
         import http.server, io, threading, anyio
         from PIL import Image
-        from batchup.edge.outputs import Outputs
+        from batchup.edge.outputs import Outputs, OutputSettings
 
         body = io.BytesIO()
         Image.effect_noise((24, 16), 9).save(body, "PNG")
@@ -70,7 +70,8 @@ def test_an_output_is_synced_before_it_has_its_name_and_its_folder_after(tmp_pat
         threading.Thread(target=host.serve_forever, daemon=True).start()
 
         async def main():
-            async with Outputs(folder / "out", max_pixels=10_000, allow_private=True) as outputs:
+            settings = OutputSettings(folder=folder / "out", max_pixels=10_000, allow_private=True)
+            async with Outputs(settings) as outputs:
                 await outputs.save("a", [f"http://127.0.0.1:{host.server_port}/x"], is_twin=False)
 
         anyio.run(main)

@@ -18,7 +18,7 @@ from batchup import Job, Summary
 from batchup.api import _run
 from batchup.edge.live.running import Live, Serving, live_view
 from batchup.edge.live.view import View
-from batchup.edge.session import RunOptions
+from batchup.edge.options import RunOptions
 from batchup.edge.stopper import Stopper
 from batchup.edge.telling.runlog import NAME as LOG
 from batchup.edge.telling.runlog import RunLog

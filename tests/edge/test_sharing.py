@@ -17,7 +17,7 @@ from batchup.core.policy import Policy
 from batchup.core.requests import Accepted, Create, Poll, Seen
 from batchup.edge.clock import Clock
 from batchup.edge.gate.ledger import Ledger
-from batchup.edge.gate.sharing import Sharing, owner_of
+from batchup.edge.gate.sharing import IN_HAND_S, Sharing, owner_of
 from batchup.edge.gate.slots import ALIVE_S, Others, Slots
 from batchup.job import Limits
 from batchup.settings.units import Rate
@@ -104,7 +104,7 @@ class Run:
         self.clock = clock
         self.limits = Limits()
         self.sharing = Sharing(self.board, clock, Slots(self.ledger, name), self.limits)
-        for k in range(20):
+        for k in range(30):
             it = Item(f"{name}{k}", k, {"image": f"https://example.com/{name}{k}"}, {}, "01" * 32)
             self.batch.handle(ItemRead(it), 0.0)
 
@@ -208,3 +208,45 @@ async def test_no_rate_is_not_divided(tmp_path: Path) -> None:
         assert a.sharing.share_of_limits().requests_per_s is None
         a.sharing.limits = Limits(concurrency=4, rate=Rate(600, 60.0))
         assert a.beat() == [OthersRunning(0, 5), LimitsChanged(4, 5.0, 60)]
+
+
+async def test_of_many_slots_some_are_kept_in_hand(tmp_path: Path) -> None:
+    """With a hundred slots or more not each one is written down, but never fewer than are in use."""
+    async with two(tmp_path) as (a, b):
+        for run in (a, b):
+            run.board.change_limits(LimitsChanged(200, 1.0, 6))
+            run.sharing.limits = Limits(concurrency=200)
+        a.beat()
+        assert a.fill(18) == 18
+        assert b.sharing.slots.beat(b.clock.monotonic(), [], 10).running_count == 20
+        a.settle()
+        assert b.sharing.slots.beat(b.clock.monotonic(), [], 10).running_count == 20  # one more in hand
+        for _ in range(2):
+            a.settle()
+        assert b.sharing.slots.beat(b.clock.monotonic(), [], 10).running_count == 16
+        a.sharing.leave()
+        assert b.sharing.slots.beat(b.clock.monotonic(), [], 10).running_count == 15
+
+
+async def test_what_is_in_hand_too_long_is_looked_at_again(tmp_path: Path) -> None:
+    """A slot that was written down long ago would be taken for free too early: it is taken anew."""
+    async with two(tmp_path) as (a, _):
+        a.board.change_limits(LimitsChanged(200, 1.0, 6))
+        a.sharing.limits = Limits(concurrency=200)
+        a.beat()
+        assert a.fill(1) == 1
+        assert a.sharing.take() is None
+        assert a.sharing._written == 4
+        a.sharing._written_at -= IN_HAND_S + 1
+        assert a.sharing.take() is None
+        assert a.sharing._written == 5
+
+
+async def test_a_block_that_is_not_there_is_no_slot_less(tmp_path: Path) -> None:
+    """Where others have left one slot, that one is taken, without more in hand."""
+    async with two(tmp_path) as (a, b):
+        for run in (a, b):
+            run.board.change_limits(LimitsChanged(200, 1.0, 6))
+        b.sharing.slots.beat(b.clock.monotonic(), [900.0] * 199, 199)
+        assert a.fill() == 1
+        assert a.sharing._written == 1

@@ -10,7 +10,8 @@ import pytest
 from edge.nights import picture
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
-from batchup.edge.page.thumbnails import _LARGE, LARGE_PIXELS, LOOKED_AT, SIDE, Pair, make_pair
+from batchup.edge.images.room import MOST_PIXELS, ROOM
+from batchup.edge.page.thumbnails import LOOKED_AT, SIDE, Pair, make_pair
 
 MOST = 1_000_000
 
@@ -239,8 +240,8 @@ def test_detail_is_looked_for_in_the_middle_alone(tmp_path: Path) -> None:
 
 
 def test_large_pictures_wait_for_each_other(tmp_path: Path) -> None:
-    """Of pairs that need much memory one at a time is looked at; small ones go on meanwhile."""
-    side = int(LARGE_PIXELS**0.5) + 1
+    """What needs much memory waits for all else that is decoded in this process; what is small does not."""
+    side = 4000
     Image.new("1", (side, side)).save(tmp_path / "large.png")
     small, done = picture(tmp_path / "small.png", (40, 30)), threading.Event()
 
@@ -249,9 +250,9 @@ def test_large_pictures_wait_for_each_other(tmp_path: Path) -> None:
         done.set()
 
     thread = threading.Thread(target=make)
-    with _LARGE:
-        thread.start()
+    with ROOM.taken(MOST_PIXELS - side * side + 1):
         assert thumbnail(small, max_pixels=MOST) is not None
+        thread.start()
         assert not done.wait(0.3)
     assert done.wait(30)
     thread.join()

@@ -10,8 +10,8 @@ from batchup.core.items import Item, Json
 from batchup.core.messages import Keep
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
+from batchup.edge.desk import scratch
 from batchup.edge.mending.audit import TABLES
-from batchup.edge.mending.desk import scratch
 from batchup.edge.mending.uploaded import note_places, signed_items, that_show_place_of
 
 MODEL = "each-upscaler"

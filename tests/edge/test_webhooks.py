@@ -18,6 +18,7 @@ import aiohttp
 import anyio
 import pytest
 
+from batchup.core.exchange import SECRET
 from batchup.edge import webhooks
 from batchup.edge.webhooks import Webhooks
 from batchup.errors import ConfigProblem
@@ -81,7 +82,7 @@ async def rest(stream: anyio.abc.SocketStream) -> bytes:
 
 
 @asynccontextmanager
-async def receiving(timeout_s: float = 5.0, now_unix: float | None = None) -> AsyncIterator[Bench]:
+async def receiving(timeout_s: float = 30.0, now_unix: float | None = None) -> AsyncIterator[Bench]:
     ids: list[str] = []
     hooks = Webhooks(HERE, on_id=ids.append, timeout_s=timeout_s, now_unix=lambda: now_unix or time.time())
     connector = aiohttp.TCPConnector(limit=0)
@@ -114,6 +115,15 @@ async def test_a_forged_delivery_is_refused_and_counted() -> None:
         ):
             assert await bench.post(BODY, **forged) == 401
         assert (bench.ids, bench.hooks.refused_count) == ([], 7)
+
+
+@pytest.mark.parametrize(("given", "status"), [("", 401), ("guess", 401), ("{secret}", 204)])
+async def test_the_secret_may_come_in_the_address(given: str, status: int) -> None:
+    """A service that takes no secret beside the address shows the one that is a part of it."""
+    async with receiving() as bench:
+        address = f"{bench.hooks.url}?{SECRET}={given.format(secret=bench.hooks.secret)}"
+        async with bench.client.post(address, data=BODY) as answer:
+            assert answer.status == status
 
 
 async def test_each_run_has_a_secret_of_its_own() -> None:
@@ -275,7 +285,7 @@ async def test_bodies_together_are_bounded() -> None:
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         while not is_so():  # noqa: ASYNC110 nobody sets an event for a test
             await anyio.sleep(0.01)
 
@@ -294,7 +304,7 @@ async def test_who_is_slow_is_hung_up_on(begun: bytes) -> None:
     async with receiving(timeout_s=0.3) as bench:
         began_at = time.monotonic()
         async with await anyio.connect_tcp("127.0.0.1", bench.port) as stream:
-            with anyio.fail_after(2), suppress(anyio.BrokenResourceError, anyio.EndOfStream):
+            with anyio.fail_after(30), suppress(anyio.BrokenResourceError, anyio.EndOfStream):
                 while True:
                     await stream.send(begun)
                     begun = b"1" if begun else b""
@@ -302,15 +312,20 @@ async def test_who_is_slow_is_hung_up_on(begun: bytes) -> None:
                         await stream.receive()
         assert time.monotonic() - began_at > 0.25
         await until(lambda: not senders(bench))
+        server(bench).timeout_s = 30.0  # who comes now may be held up by a busy machine
         assert await bench.genuine() == 204
 
 
 def senders(bench: Bench) -> dict[asyncio.Transport, None]:
+    return server(bench).senders
+
+
+def server(bench: Bench) -> webhooks._Server:
     runner = bench.hooks._runner
     assert runner is not None
-    server = runner.server
-    assert isinstance(server, webhooks._Server)
-    return server.senders
+    found = runner.server
+    assert isinstance(found, webhooks._Server)
+    return found
 
 
 async def test_two_hundred_at_once_are_all_heard() -> None:
@@ -334,7 +349,7 @@ async def test_a_flood_of_connections_keeps_nobody_out() -> None:
         idle = [await anyio.connect_tcp("127.0.0.1", bench.port) for _ in range(webhooks.MOST_SENDERS + 20)]
         assert await bench.genuine("p-1") == 204
         await until(lambda: len(senders(bench)) <= webhooks.MOST_SENDERS)
-        with anyio.fail_after(2):
+        with anyio.fail_after(20):  # which is less than they have
             assert await rest(idle[0]) == b""
         for stream in idle:
             await stream.aclose()
@@ -371,6 +386,7 @@ async def test_what_is_not_http_is_turned_away_in_silence(
     async with receiving(timeout_s=0.5) as bench:
         answer = await bench.raw(data)
         assert answer == b"" or answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 "))
+        server(bench).timeout_s = 30.0  # who comes now may be held up by a busy machine
         assert await bench.genuine() == 204
     assert [record for record in caplog.records if record.name != "asyncio"] == []
     assert capfd.readouterr() == ("", "")
@@ -409,14 +425,21 @@ async def test_a_body_that_is_cut_is_not_judged() -> None:
 
 async def test_a_body_that_breaks_off_into_nonsense_is_dropped() -> None:
     """A chunk that is none, after good ones, ends the connection and leaves nothing of them behind."""
+    was_held = False
     async with receiving(timeout_s=0.3) as bench:
         head = f"POST / HTTP/1.1\r\nHost: x\r\nX-Webhook-Secret: {bench.hooks.secret}\r\n"
-        async with await anyio.connect_tcp("127.0.0.1", bench.port) as stream:
-            await stream.send(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
-            await until(lambda: bench.hooks._held_bytes == 1)
-            await stream.send(b"zz\r\n")
-            assert not (await rest(stream)).startswith(b"HTTP/1.1 2")
-        await until(lambda: bench.hooks._held_bytes == 0)
+        for _ in range(40):  # a busy machine may be late for the deadline of the whole
+            if was_held:
+                break
+            async with await anyio.connect_tcp("127.0.0.1", bench.port) as stream:
+                with suppress(anyio.BrokenResourceError):
+                    await stream.send(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+                    await until(lambda: bool(bench.hooks._held_bytes or not senders(bench)))
+                    was_held = bench.hooks._held_bytes == 1
+                    await stream.send(b"zz\r\n")
+                assert not (await rest(stream)).startswith(b"HTTP/1.1 2")
+            await until(lambda: bench.hooks._held_bytes == 0)
+        assert was_held
         assert (bench.ids, bench.hooks.refused_count) == ([], 0)
 
 

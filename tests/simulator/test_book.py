@@ -1,4 +1,4 @@
-import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -61,11 +61,11 @@ async def test_the_log_keeps_the_newest(tmp_path: Path) -> None:
 async def test_a_long_past_costs_a_list_nothing() -> None:
     """With thousands of predictions in the books, a page of the newest still takes milliseconds."""
     async with bench(durations="fixed:1s") as b:
-        book, loop = b.simulator._open.book, asyncio.get_running_loop()
+        book = b.simulator._open.book
         for number in range(20_000):
             accept(book, number)
-        before = loop.time()
+        before = time.process_time()
         for _ in range(10):
             page = (await b.get("/executions", limit="100"))[1]
         assert (len(page["executions"]), page["total_capped"]) == (100, True)
-        assert loop.time() - before < 1
+        assert time.process_time() - before < 1

@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from simulator.bench import bench
+from simulator.virtual import SLOW, virtually
 
 from batchup.simulator.models import catalogue
 
@@ -31,11 +32,12 @@ async def test_rows_tell_everything_but_the_input() -> None:
         assert abs(datetime.now(UTC) - datetime.fromisoformat(row["created_at"])) < timedelta(seconds=30)
 
 
+@virtually
 async def test_running_ones_are_listed_as_created_or_starting() -> None:
     """What has not ended has one of the list's two running words and no end."""
-    async with bench(durations="fixed:1000s") as b:
+    async with bench(durations="fixed:1000s", **SLOW) as b:
         await b.create()
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(300)
         row = (await b.get("/executions", status="created,starting"))[1]["executions"][0]
         assert (row["status"], row["completed_at"], row["output"], row["execution_cost"]) == (
             "starting", None, None, 0,
@@ -89,12 +91,13 @@ async def test_a_query_outside_the_contract_is_400(query: dict[str, str]) -> Non
         assert (await b.get("/executions", **query))[0] == 400
 
 
+@virtually
 async def test_a_lagging_list_shows_a_create_only_later() -> None:
     """With a lag, an accepted create is not listed at once, and is after it."""
-    async with bench(listing_lag_s=100) as b:
+    async with bench(listing_lag_s=100, **SLOW) as b:
         await b.create()
         assert (await b.get("/executions"))[1]["total_count"] == 0
-        await asyncio.sleep(0.12)
+        await asyncio.sleep(101)
         assert (await b.get("/executions"))[1]["total_count"] == 1
 
 

@@ -15,7 +15,7 @@ from batchup.simulator import FAULTS
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
-    return warm.run(command(*options), timeout=20)
+    return warm.run(command(*options), timeout=120)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -28,7 +28,7 @@ def test_it_says_where_it_listens_and_ends_quietly(number: signal.Signals) -> No
         with caught.value as answer:
             assert answer.code == 429
         service.process.send_signal(number)
-        assert service.process.wait(10) == 0
+        assert service.process.wait(60) == 0
         assert service.process.stdout is not None
         assert service.process.stdout.read() == ""
 

@@ -47,6 +47,23 @@ def test_a_killed_service_finds_everything_again(tmp_path: Path) -> None:
         assert (after["requests"], after["worst_window"], after["creates"]) == (7, 7, 3)
 
 
+FULL = "CREATE TEMP TRIGGER full BEFORE INSERT ON predictions BEGIN SELECT RAISE(ABORT, 'full'); END"
+
+
+@pytest.mark.anyio
+async def test_a_create_is_counted_with_its_prediction_or_not_at_all(tmp_path: Path) -> None:
+    """Whatever ends the service between a create's count and its prediction, the two agree afterwards."""
+    async with bench(tmp_path) as b:
+        await b.create()
+        b.simulator._open.store.write(FULL)
+        body = {"model": "each-upscaler", "input": {"image": "https://example.com/b.jpg"}}
+        async with b.client.post(f"{b.url}/prediction", json=body) as answer:
+            assert answer.status == 500
+    async with bench(tmp_path) as b:
+        found = b.simulator.stats()
+        assert (found["creates"], found["predictions"]) == (1, 1)
+
+
 @pytest.mark.anyio
 async def test_images_outlive_the_process_on_another_port(tmp_path: Path) -> None:
     """An upload's old address still names its file after a new start, and outputs can be made again."""

@@ -96,7 +96,7 @@ def test_each_scheme_shows_the_secret_in_its_way(scheme: str) -> None:
                 },
             }[scheme]
             assert {k: v for k, v in call.headers.items() if k.startswith("X-Webhook")} == right
-            assert scheme != "timestamped" or abs(int(stamp) - b.simulator._open.clock.now()) < 2
+            assert scheme != "timestamped" or abs(int(stamp) - b.simulator._open.clock.now()) < 20
 
     with virtual() as runner:
         runner.run(run())

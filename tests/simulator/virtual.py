@@ -1,10 +1,14 @@
 """An event loop whose clock jumps, with real sockets: hours in a moment."""
 
 import asyncio
+import functools
 import selectors
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+SLOW: dict[str, Any] = {"speed": 1, "use_threads": False}
+"""Settings under which a busy machine, which may take seconds for anything, changes nothing."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -36,3 +40,14 @@ class _Selector(selectors.DefaultSelector):
 def virtual() -> Iterator[asyncio.Runner]:
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         yield runner
+
+
+def virtually(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test on a virtual loop of its own."""
+
+    @functools.wraps(test)
+    def run(*given: Any, **named: Any) -> None:
+        with virtual() as runner:
+            runner.run(test(*given, **named))
+
+    return run
