@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batchup.edge.feeding.items import Draft, ItemMaker
@@ -41,13 +41,19 @@ def read(name: str, content: bytes) -> list[Row | Reject]:
 
 @settings(deadline=None, max_examples=150)
 @given(MANIFESTS)
+@example(b"II*\x00")
 def test_any_json_lines(content: bytes) -> None:
     """Every line that is not blank is one row or one reject, with its number, whatever it holds."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     expected = [number for number, line in enumerate(lines, start=1) if line.strip()]
-    assert [row.line for row in read("m.jsonl", content)] == expected
+    try:
+        rows = read("m.jsonl", content)
+    except DataProblem as problem:  # it begins as a picture or an archive does
+        assert "no text" in problem.message  # noqa: PT017 - any bytes may or may not begin so
+        return
+    assert [row.line for row in rows] == expected
 
 
 @settings(deadline=None, max_examples=150)
