@@ -67,14 +67,15 @@ def test_ids_that_a_template_does_not_tell_apart_have_two_names(tmp_path: Path) 
     assert (told(job), outputs(tmp_path)) == (names, set(names.values()))
 
 
-def test_nothing_of_anybody_else_is_written_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("executor", ["threads", "processes:1"])
+def test_nothing_of_anybody_else_is_written_over(tmp_path: Path, executor: str) -> None:
     """A file that lay where an output belongs stays, also for one that is alike; the output has its hash."""
     rows(tmp_path / "rows.jsonl", *web("a", "b"), {"id": "c", "image": web("a")[0]["image"]})
     images = tmp_path / "job.out" / "images"
     images.mkdir(parents=True)
     for name in ("a.png", "c.png"):
         (images / name).write_bytes(b"mine")
-    job = simulated(tmp_path, "rows.jsonl")
+    job = simulated(tmp_path, "rows.jsonl", more=f'[run]\nexecutor = "{executor}"')
     done = run(job, "--no-report")
     assert done.code == 0, done.err
     assert {(images / name).read_bytes() for name in ("a.png", "c.png")} == {b"mine"}

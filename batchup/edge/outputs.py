@@ -34,10 +34,11 @@ _DECODE_THREADS = 2
 class OutputSettings:
     """What downloads of a job's outputs need to know, in this process or another; nothing in it is secret.
 
-    Outputs go to `folder`; with a `bucket` there, and `folder` has what is unfinished. `name` is a template
-    for their names. `max_pixels` bounds what is decoded, and by it what is received; `allow_private` permits
-    loopback and private addresses; `timeout_s` bounds one file's download and `stall_s` a silence within it,
-    in real seconds. What went to a bucket is left in `kept` for its thumbnails, while there is room.
+    Outputs go to `folder`; with a `bucket` there, and `folder` has what is unfinished. `home` is the folder
+    that they are moved to from there, where that is another one. `name` is a template for their names.
+    `max_pixels` bounds what is decoded, and by it what is received; `allow_private` permits loopback and
+    private addresses; `timeout_s` bounds one file's download and `stall_s` a silence within it, in real
+    seconds. What went to a bucket is left in `kept` for its thumbnails, while there is room.
     """
 
     folder: Path
@@ -48,6 +49,7 @@ class OutputSettings:
     timeout_s: float = 300.0
     stall_s: float = 30.0
     kept: Path | None = None
+    home: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Outputs:
     def __init__(self, settings: OutputSettings) -> None:
         self._settings = settings
         self._folder = settings.folder
+        self._home = settings.home or settings.folder
         self._max_bytes = settings.max_pixels * _BYTES_A_PIXEL + _SPARE_BYTES
         self._downloader = Downloader(
             allow_private=settings.allow_private, timeout_s=settings.timeout_s, stall_s=settings.stall_s
@@ -177,7 +180,7 @@ class Outputs:
         )
         saved = checked.saved
         is_free = self._shelf is not None or saved.path in order.own
-        if is_free or not is_taken(self._folder / saved.path, saved.sha256):
+        if is_free or not is_taken(self._home / saved.path, saved.sha256):
             return checked
         return replace(checked, saved=_marked(order, checked))
 

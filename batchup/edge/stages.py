@@ -126,7 +126,7 @@ def look(folder: str | None, name: str) -> Look:
 
 async def _save_all(settings: OutputSettings, refs: Sequence[SaveRef]) -> list[SaveOutcome]:
     with _scratch(settings) as (folder, scratch):
-        async with Outputs(replace(settings, folder=folder)) as outputs:
+        async with Outputs(replace(settings, folder=folder, home=settings.folder)) as outputs:
 
             async def save(ref: SaveRef) -> SaveOutcome:
                 try:
