@@ -39,7 +39,7 @@ def read_books(
         held=totals.count(State.HELD),
         written_off=written_off,
         price_usd=price_usd,
-        shared=checkpoint.totals().shared_count,
+        shared=totals.shared_count,
     )
 
 

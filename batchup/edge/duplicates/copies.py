@@ -216,7 +216,5 @@ def _give_object(shelf: BucketShelf, file: SavedFile, heir: Heir, names: Sequenc
 
 def _names(heir: Heir, files: Sequence[SavedFile], template: str | None) -> list[tuple[SavedFile, SavedFile]]:
     """Return what each file is to be called, and what where something else has that name."""
-    return [
-        (heir.named(files, template)[k], heir.named(files, template, mark_of(file))[k])
-        for k, file in enumerate(files)
-    ]
+    plain = heir.named(files, template)
+    return [(plain[k], heir.named(files, template, mark_of(file))[k]) for k, file in enumerate(files)]

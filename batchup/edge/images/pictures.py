@@ -106,15 +106,20 @@ def size_in(head: bytes) -> tuple[int, int] | None:
         return None
 
 
-def _extension(head: bytes) -> str:
+def extension_of(head: bytes) -> str:
+    """Return what ends the name of a picture that begins so; nothing for what no service takes."""
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
     if head.startswith(b"\xff\xd8\xff"):
         return "jpg"
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "webp"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "gif"
+    return "gif" if head.startswith((b"GIF87a", b"GIF89a")) else ""
+
+
+def _extension(head: bytes) -> str:
+    if found := extension_of(head):
+        return found
     raise BadPicture("not_image", f"not a PNG, JPEG, WebP or GIF file; it starts with {head[:16]!r}")
 
 

@@ -11,9 +11,10 @@ from typing import Final
 
 from PIL import Image, ImageFile, ImageOps
 
+from batchup.core.enlarging import prepared
 from batchup.core.items import LocalFile
 from batchup.edge.images.convertible import check_convertible, convertible, open_convertible
-from batchup.edge.images.pictures import BadPicture, check_picture, open_picture
+from batchup.edge.images.pictures import BadPicture, check_picture, extension_of, open_picture
 from batchup.edge.images.room import ROOM, pixels_of
 from batchup.edge.images.sources import head_of, leave_copy, path_of
 from batchup.job import Prepare
@@ -23,7 +24,7 @@ _RULES: Final = 2
 
 _HEAD: Final = 64
 _ORIENTATION: Final = 0x0112
-_NAMES: Final = {"jpeg": "JPEG", "png": "PNG", "webp": "WebP", "gif": "GIF"}
+_NAMES: Final = {"jpg": "JPEG", "png": "PNG", "webp": "WebP", "gif": "GIF"}
 _TYPES: Final = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif"}
 _PICTURES: Final = (
     (0, b"\x00\x00\x01\x00", "an icon (ICO)"),
@@ -136,7 +137,7 @@ def check_file(path: Path, *, max_pixels: int, is_converted: bool = False) -> No
     try:
         check_picture(path, max_pixels=max_pixels)
     except BadPicture as bad:
-        kind = _NAMES[_kind(head)]
+        kind = _NAMES[extension_of(head)]
         words = {
             "truncated": f"is cut short or damaged: the {kind} does not decode to its end",
             "not_image": f"is damaged: the {kind} does not decode",
@@ -144,21 +145,10 @@ def check_file(path: Path, *, max_pixels: int, is_converted: bool = False) -> No
         raise BadPicture(bad.kind, words.get(bad.kind, f"is too large: {bad}")) from bad
 
 
-def _kind(head: bytes) -> str:
-    """Return which of the formats that services take begins so; nothing for any other."""
-    if head.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "gif"
-    return "webp" if head.startswith(b"RIFF") and head[8:12] == b"WEBP" else ""
-
-
 def _refuse_other_kinds(head: bytes, *, is_converted: bool) -> None:
     if not head:
         raise BadPicture("empty", "is empty")
-    if _kind(head):
+    if extension_of(head):
         return
     if name := convertible(head):
         if is_converted:
@@ -184,7 +174,7 @@ def prepare(path: Path, recipe: Recipe, into: Path, *, max_pixels: int) -> Path:
     """
     with ExitStack() as place, closing(_opened(path, recipe, max_pixels=max_pixels)) as image:
         target = recipe.format or str(image.format).lower()
-        size = _fitting(image.size, recipe.max_side)
+        size = prepared(image.size, recipe.max_side)
         is_turned = recipe.orient and _orientation_of(image) in range(2, 9)
         if size == image.size and not is_turned and target == str(image.format).lower():
             return path
@@ -215,14 +205,6 @@ def _opened(path: Path, recipe: Recipe, *, max_pixels: int) -> ImageFile.ImageFi
     if name and recipe.format is not None:
         return open_convertible(path, name, max_pixels=max_pixels)
     return open_picture(path, max_pixels=max_pixels)
-
-
-def _fitting(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
-    longest = max(size)
-    if max_side is None or longest <= max_side:
-        return size
-    width, height = (max(1, round(side * max_side / longest)) for side in size)
-    return width, height
 
 
 def _made(image: ImageFile.ImageFile, size: tuple[int, int], *, is_turned: bool) -> Image.Image:
