@@ -100,7 +100,8 @@ class Eta:
         )
 
     def _estimate(self, board: Board, now: float, total: int | None) -> float | None:
-        waiting = self._waiting(board, now, total)
+        is_over = board.stop is not None or board.is_past_deadline(now)
+        waiting = 0 if is_over else self.waiting(board, total)
         if waiting is None:
             return None
         if waiting == 0:
@@ -108,19 +109,17 @@ class Eta:
         from_at = board.brakes.creates_from(now)
         if from_at == inf:
             return None
-        per_s = self._per_s(board)
+        per_s = self.creates_per_s(board)
         in_flight = min(pace.slots(board), per_s * board.watch.planner.durations.mean_s)
         drain = drain_s(board.watch.planner.durations, max(1, round(in_flight)))
-        until_last = from_at - now + waiting * self._attempts(board) / per_s
+        until_last = from_at - now + waiting * self.attempts(board) / per_s
         deadline = board.policy.deadline_at
         if deadline is None:
             return until_last + drain
         return min(until_last, deadline - board.landing_s() - now) + min(drain, board.landing_s())
 
-    def _waiting(self, board: Board, now: float, total: int | None) -> float | None:
-        """Return how many items this run will probably still create; None while nobody knows."""
-        if board.stop is not None or board.is_past_deadline(now):
-            return 0
+    def waiting(self, board: Board, total: int | None) -> float | None:
+        """Return how many items this run would still create without a deadline; None while nobody knows."""
         known = len(board.prepared) + len(board.unprepared) + len(board.backing_off)
         if board.has_manifest_ended:
             return min(known, _affordable(board))
@@ -144,7 +143,7 @@ class Eta:
     def _failed_here(self, board: Board) -> int:
         return max(0, board.tally.failed - (self._failed_before or 0))
 
-    def _per_s(self, board: Board) -> float:
+    def creates_per_s(self, board: Board) -> float:
         """Return the creates a second: what is foreseen, and the more is measured the more of that."""
         foreseen, measured = pace.likely_per_s(board), self._meter.creates_per_s()
         if measured is None:
@@ -153,7 +152,7 @@ class Eta:
         weight = count / (count + FORESEEN_WEIGHT)
         return exp(weight * log(per_s) + (1 - weight) * log(foreseen))
 
-    def _attempts(self, board: Board) -> float:
+    def attempts(self, board: Board) -> float:
         """Return how many creates an item takes."""
         tally = board.tally
         through = tally.saved_here - tally.shared + len(board.saving) + self._failed_here(board)

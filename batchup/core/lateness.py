@@ -21,22 +21,26 @@ def found_late(lo_s: float, hi_s: float, predict_time_s: float | None) -> tuple[
 
 def note(
     item: Item,
+    attempt: int,
     prediction_id: str | None,
     *,
+    poll_count: int,
     born_at: float,
     running_at: float,
     now: float,
     predict_time_s: float | None,
 ) -> Note:
-    """Describe a prediction that was just found settled; instants are of the run's clock."""
+    """Describe a prediction that was just found settled; instants of the run's clock, polls of this run."""
     lo_s, hi_s = running_at - born_at, now - born_at
     late_s, is_told = found_late(lo_s, hi_s, predict_time_s)
     fields: dict[str, object] = {
         "item": item.id,
+        "attempt": attempt,
         "prediction_id": prediction_id,
         "t_s": round(now, 3),
         "took_s": round(hi_s, 3),
         "found_late_s": None if late_s is None else round(late_s, 3),
         "is_told": is_told,
+        "polls": poll_count,
     }
     return Note(SETTLED, "info", fields)

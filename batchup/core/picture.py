@@ -7,6 +7,23 @@ STOPPING: Final = "stopping: what is in flight is finished"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NightPlan:
+    """What a run with a deadline can still do by then. Lengths in seconds of the service's time.
+
+    What is counted are the items that this run is to do and has not created yet; None while they are not
+    counted, and while nobody knows when creates may go on.
+    """
+
+    deadline_s: float  # until the deadline
+    last_create_s: float  # until the last create that lands by then
+    cutoff: str  # what becomes of what is in flight: drain, leave or abort
+    fits: bool | None = None  # whether all of them are created by then
+    count: int | None = None  # those that are, probably
+    left: int | None = None  # those that are not
+    nights_left: int | None = None  # further nights as long as this one that they take
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The run at one instant, for whoever draws it. Lengths in seconds of the service's time."""
 
@@ -35,6 +52,7 @@ class Snapshot:
     goal: int | None = None  # items done when a run with `limit` has done its own, None: all in the manifest
     is_stopping: bool = False  # what is in flight is finished, and nothing more is created
     shared: int = 0  # saved in this run with the output of one that is alike; included in `saved`
+    plan: NightPlan | None = None  # None without a deadline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,6 +88,11 @@ class Planner:
         more = min(most, max(least, int(GROWTH * self._settled_count)))
         self._solve_at = max(FIRST_SOLVE, self._settled_count + more)
 
+    @property
+    def kinds(self) -> Iterable[str]:
+        """The kinds of items whose durations are known by themselves."""
+        return self._factor_of.keys()
+
     def factor(self, kind: str) -> float:
         """Return how much longer items of this kind take than all together."""
         return self._factor_of.get(kind, 1.0)

@@ -24,7 +24,8 @@ class Policy:
     request_timeout_s: float = 30.0
     listing_lag_s: float = 60.0
     settle_s: float = 15.0
-    deadline_at: float | None = None  # the run's clock; creates stop early enough to land before it
+    deadline_at: float | None = None  # the run's clock; nothing is sent after it
+    cutoff: Literal["drain", "leave", "abort"] = "drain"  # to drain, creates stop early enough to land
 
     @property
     def settling_s(self) -> float:

@@ -117,7 +117,7 @@ def test_what_the_limit_has_let_through_is_counted() -> None:
         run.step()
     ended = run.board.tally.saved + run.board.tally.failed
     at_work = len(run.board.works)
-    assert eta._waiting(run.board, run.now(), COUNT) == pytest.approx(
+    assert eta.waiting(run.board, COUNT) == pytest.approx(
         100 - ended - at_work + len(run.board.prepared) + len(run.board.backing_off)
     )
 
@@ -162,7 +162,7 @@ def test_money_ends_a_run() -> None:
     assert Eta().look(bench.board, 0.0, 1000) == Eta().look(Bench(5).board, 0.0, 50)
     bench.end_manifest()
     bench.board.tally.job_spend_usd = 0.95
-    assert Eta()._waiting(bench.board, 0.0, 1000) == 2
+    assert Eta().waiting(bench.board, 1000) == 2
 
 
 def test_what_has_settled_tells_the_price() -> None:
@@ -171,7 +171,7 @@ def test_what_has_settled_tells_the_price() -> None:
     bench.board.look_ups.card = ModelCard(slug="m", price_usd=0.02)
     bench.create(0.0)
     bench.poll(done(cost_usd=0.1), 60.0)
-    assert Eta()._waiting(bench.board, 60.0, 1000) == 9
+    assert Eta().waiting(bench.board, 1000) == 9
 
 
 def test_without_credit_nobody_knows() -> None:
@@ -220,25 +220,25 @@ def test_what_was_measured_counts_more_and_more() -> None:
         eta._meter.observe(
             at, creates=creates, running_count=1, rest_s=0.0, slot_count=1, spread=0.3, is_held=False
         )
-    assert eta._per_s(bench.board) == pytest.approx((foreseen * FORESEEN_WEIGHT / 300.0) ** 0.5)
+    assert eta.creates_per_s(bench.board) == pytest.approx((foreseen * FORESEEN_WEIGHT / 300.0) ** 0.5)
     eta._meter.observe(
         3000.0, creates=300, running_count=1, rest_s=0.0, slot_count=1, spread=0.3, is_held=False
     )
-    assert eta._per_s(bench.board) == pytest.approx(0.1, rel=0.2)
+    assert eta.creates_per_s(bench.board) == pytest.approx(0.1, rel=0.2)
 
 
 def test_attempts_that_fail_are_foreseen() -> None:
     """When items take two creates each, what waits takes twice as long; a few items show nothing."""
     bench, eta = Bench(1), Eta()
     tally = bench.board.tally
-    once = eta._attempts(bench.board)
+    once = eta.attempts(bench.board)
     for tally.saved_here, tally.creates, attempts in (
         (9, 18, 1.0),
         (50, 100, 2.0),
         (50, 40, 1.0),
         (50, 999, 5.0),
     ):
-        assert eta._attempts(bench.board) == attempts
+        assert eta.attempts(bench.board) == attempts
     assert once == 1.0
 
 

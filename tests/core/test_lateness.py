@@ -25,20 +25,24 @@ def test_the_service_is_believed_where_it_can_be_true(
 
 
 def test_the_note_has_what_a_picture_needs() -> None:
-    """Item, prediction, the instant, how long it took and how late that was found."""
-    said = note(item("a"), "p1", born_at=100.0, running_at=150.0, now=156.0, predict_time_s=53.0)
+    """Item, attempt, prediction, the instant, how long it took, how late that was found, how many polls."""
+    times = {"born_at": 100.0, "running_at": 150.0, "now": 156.0}
+    said = note(item("a"), 2, "p1", poll_count=5, **times, predict_time_s=53.0)
     assert (said.event, said.level) == ("settled", "info")
     assert said.fields == {
         "item": "a",
+        "attempt": 2,
         "prediction_id": "p1",
         "t_s": 156.0,
         "took_s": 56.0,
         "found_late_s": 3.0,
         "is_told": True,
+        "polls": 5,
     }
 
 
 def test_what_is_not_known_is_not_said() -> None:
     """Found at the first look and without a figure of the service's, there is no delay to tell."""
-    said = note(item("a"), None, born_at=1.0, running_at=0.0, now=56.0, predict_time_s=None)
+    times = {"born_at": 1.0, "running_at": 0.0, "now": 56.0}
+    said = note(item("a"), 1, None, poll_count=0, **times, predict_time_s=None)
     assert (said.fields["found_late_s"], said.fields["is_told"]) == (None, False)

@@ -109,9 +109,9 @@ class Piloting:
             write(self.checkpoint, replace(drawn, is_done=True))
         spent_usd = self.checkpoint.money()[0]
         pilot = conclude(drawn, sampled, spent_usd=spent_usd, is_complete=is_complete)
-        speed = 1.0 if self.job.simulator is None else self.job.simulator.speed
         uploads = round(pilot.to_buy * drawn.local_count / max(1, drawn.outstanding))
-        wall_s = rehearse(self.job, self.checkpoint.sightings(), pilot.to_buy, uploads).wall_s / speed
+        rehearsed = rehearse(self.job, self.checkpoint.sightings(), pilot.to_buy, uploads)
+        wall_s = rehearsed.wall_s / self.job.speed
         nights = nights_of(wall_s, self.night_s)
         return replace(pilot, wall_s=round(wall_s, 1), night_s=self.night_s, nights=nights)
 

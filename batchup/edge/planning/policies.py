@@ -29,4 +29,5 @@ def policy_of(job: Job, *, deadline_at: float | None = None) -> Policy:
         listing_lag_s=job.service.listing_lag_s,
         settle_s=job.service.settle_s,
         deadline_at=deadline_at,
+        cutoff=job.run.cutoff,
     )
