@@ -1,5 +1,6 @@
 """The same command every night: what is new or has changed is made, the rest is left."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,12 @@ async def test_a_changed_row_of_something_in_flight(tmp_path: Path) -> None:
     job = await changed_in_flight(tmp_path, NIGHTLY)
     assert made(await night(job)) == ("finished", 0, 0, 1)
     assert "scale_factor" not in results(job)["a"]["input"]
+    lines = [json.loads(line) for line in (tmp_path / "job.out/run.log.jsonl").read_text().splitlines()]
+    told = [(one["event"], one.get("item"), one.get("count")) for one in lines if "outdated" in one["event"]]
+    assert told == [("outdated", "a", None), ("outdated_left", None, 1)]
     assert made(await night(job)) == ("finished", 0, 1, 1)
+    lines = [json.loads(line) for line in (tmp_path / "job.out/run.log.jsonl").read_text().splitlines()]
+    assert [one["item"] for one in lines if one["event"] == "redo"] == ["a"]
     assert results(job)["a"]["input"]["scale_factor"] == 4
     assert made(await night(job)) == ("nothing_to_do", 0, 0, 1)
 

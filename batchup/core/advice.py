@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
-from batchup.core.causes import AGAIN, OUTSTANDING, RAISE
+from batchup.core.causes import AGAIN, NO_MORE, OUTSTANDING, RAISE
 from batchup.core.summary import Summary
 
 _WHY_LEFT: Final = {
@@ -16,8 +16,10 @@ _WHY_LEFT: Final = {
     "key_refused": "when the key is right, the same command continues",
     "no_credit": "when the account is topped up, the same command continues",
     "unavailable": "when the service is back, the same command continues",
+    "manifest_late": "when the manifest comes in time, the same command continues",
     "protocol": "when the service is well again, the same command continues",
     "disk": "when the disk is well, the same command continues",
+    "data": "when manifest and checkpoint are well, the same command continues",
 }
 _LEFT: Final = "some are ready, running or not fetched yet; the same command continues"
 _TOO_LARGE: Final = "paid, and larger than [output] max_pixels: raise that first, then this fetches them"
@@ -25,6 +27,8 @@ _NOTHING: Final = "nothing_to_do"  # the same command would do nothing again
 _PRICELESS: Final = (
     "max_spend buys no more while no price is known; learn one with --limit 1 and without max_spend"
 )
+_USED_UP: Final = "the failed ones have had all their tries, no further run tries them; this does"
+_MENDED: Final = "when the causes are mended, try the failed ones again"
 _SPARE: Final = 1.1  # of what the outstanding items will probably cost
 
 
@@ -44,6 +48,11 @@ def next_command(summary: Summary, job: str, *, has_report: bool = False) -> str
     return advise(summary, job, has_report=has_report).command
 
 
+def run_again(job: str) -> str:
+    """Return the command that continues a job, whatever ended it; `job` as it was typed."""
+    return _of("run", _quoted(job))
+
+
 def advise(summary: Summary, job: str, *, has_report: bool = False) -> Advice:
     """Say what to do next: money in doubt first, then what goes by itself, then what a person decides."""
     path = _quoted(job)
@@ -58,9 +67,8 @@ def advise(summary: Summary, job: str, *, has_report: bool = False) -> Advice:
     if summary.held:
         return Advice("decide whether the held ones were bought", _of("resolve", path))
     if summary.failed:
-        return Advice(
-            "when the causes are mended, try the failed ones again", f"{_of('run', path)} --rerun-failed"
-        )
+        failed = {one.what_to_do for one in summary.causes if one.state == "failed"}
+        return Advice(_USED_UP if failed == {NO_MORE} else _MENDED, f"{_of('run', path)} --rerun-failed")
     if summary.rejected:
         return Advice("when the rejected rows are mended, the same command takes them up", _of("run", path))
     return Advice("all is saved", None if has_report else _of("report", path))

@@ -68,6 +68,7 @@ from batchup.core.requests import (
     Surveyed,
     Wait,
 )
+from batchup.errors import Unavailable
 
 QUEUE_PER_SLOT = 2  # items read ahead, so that a create never waits for the manifest
 
@@ -116,6 +117,10 @@ class Batch:
                 return ending.on_key_read(board, event)
             case _:
                 return self._stop(event)
+
+    def outage(self, now: float) -> Unavailable | None:
+        """Return what a run ends with that its deadline has ended in an outage; None if it has not."""
+        return ending.outage(self.board, now)
 
     def _limits(self, event: LimitsChanged | OthersRunning) -> list[Command]:
         if isinstance(event, LimitsChanged):
@@ -196,7 +201,7 @@ class Batch:
             board.budget.give(now)
         commands = self._react(event, now)
         board.key.answered(is_good=is_good, open_count=sum(board.open.values()))
-        return commands
+        return commands + ending.tell_silence(board, now)
 
     def _react(self, event: Answered, now: float) -> list[Command]:
         board, request = self.board, event.request

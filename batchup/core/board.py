@@ -6,6 +6,7 @@
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field, replace
+from itertools import chain
 from math import inf
 from random import Random
 from typing import Any
@@ -16,6 +17,7 @@ from batchup.core.calendar import Calendar
 from batchup.core.hooks import Hooks
 from batchup.core.items import LocalFile
 from batchup.core.key import KeyDoubt
+from batchup.core.landing import Landing
 from batchup.core.listing import Listing
 from batchup.core.lookups import LookUps
 from batchup.core.messages import Keep, LimitsChanged, OthersRunning, Stop
@@ -138,6 +140,11 @@ class Board:
         """Count the predictions that may be added now."""
         return max(0, min(self.policy.concurrency, self.brakes.cap) - self.slots_used(now))
 
+    def gets_room(self, now: float) -> bool:
+        """Tell whether a slot is free, or becomes free though no prediction of this run settles."""
+        gets_back = any(at > now for at in self.held_until)  # what is held gives its slot back
+        return self.slots_free(now) > 0 or gets_back or self.others_running > 0
+
     def change_limits(self, limits: LimitsChanged) -> None:
         """Take in other limits; what is in flight beyond them is let land."""
         self.policy = replace(
@@ -206,10 +213,23 @@ class Board:
         return deadline is not None and now >= deadline
 
     def is_past_deadline(self, now: float) -> bool:
-        """Tell whether a create sent now would probably land after the deadline."""
+        """Tell whether whatever may still be created would, sent now, probably land after the deadline."""
         deadline = self.policy.deadline_at
         return deadline is not None and now + self.landing_s() >= deadline
 
     def landing_s(self) -> float:
-        """Return how long a create needs until its output is on disk, nineteen times of twenty."""
-        return self.watch.planner.durations.age_at(0.95) * 1.1 + 5.0
+        """Return how long before a deadline the last create goes out, of the quickest kind of item."""
+        if self.policy.cutoff != "drain":
+            return 0.0
+        return self.landing(min(self.kinds_to_come(), key=self.watch.planner.factor)).alone_s
+
+    def kinds_to_come(self) -> set[str]:
+        """Return the kinds of the items that are ready; while more are read, all that were seen often."""
+        if not self.has_manifest_ended:
+            return {"", *self.watch.planner.kinds}
+        ready = chain(self.prepared, self.unprepared, self.backing_off)
+        return {self.works[item_id].item_kind for item_id in ready} or {""}
+
+    def landing(self, kind: str = "") -> Landing:
+        """Return how long before a deadline creates of this kind of item end."""
+        return Landing.of(self.watch.planner, max(1, self.policy.concurrency), kind)

@@ -16,6 +16,7 @@ GROWTH_COUNT = 10  # accepted creates after which a shrunken cap grows by one; a
 BREAKER_COUNT = 3  # creates in a row whose answer is unknown
 SILENT_S = 10.0  # nothing but failures for this long is worth a word
 PATIENCE_S = 1800.0  # nothing but failures for this long ends the run
+OUTAGE_S = 60.0  # nothing but failures for this long before a deadline is no end of its own
 UPLOADS_GAP_S = 300.0  # two failed uploads further apart are no row of failures
 SENSELESS_COUNT = 10  # answers in a row
 _SIGNS_OF_LIFE = (Verdict.PERMANENT, Verdict.GONE, Verdict.NO_CREDIT)  # not a good answer, but a clear one
@@ -41,13 +42,16 @@ class Brakes:
     senseless_count: int = 0
     accepted_count: int = 0  # since the cap shrank
     failing_since: float | None = None  # nothing has worked since then
+    failed_at: float = 0.0  # the last time that something did not
+    has_worked: bool = False  # something has, in this run
+    silence_told: float | None = None  # since when nothing works, as the log was told
     creates_failing_since: float | None = None  # creates were tried since then, and none was accepted
     uploads_failing_since: float | None = None  # files are sent since then: none arrived, no create did
     upload_failed_at: float = 0.0
     failed_contents: set[str] = field(default_factory=set)  # hashes of what has failed since then
     has_got_through: bool = False  # a file has arrived, or a create was accepted, in this run
     reason: str | None = None
-    last_words: str | None = None  # of the last bad answer that holds no create back by itself
+    last_words: str | None = None  # of the last bad answer, while nothing works
 
     def __post_init__(self) -> None:
         self.cap = self.concurrency
@@ -62,12 +66,15 @@ class Brakes:
         """Say in words why nothing is being created now, or why nothing has worked for a while, if so."""
         if self.creates_from(now) > now:
             return self.reason
-        is_long = self.failing_since is not None and now - self.failing_since >= SILENT_S
-        return f"nothing has worked lately: {self.last_words}" if is_long and self.last_words else None
+        return f"nothing has worked lately: {self.last_words}" if self.failing_s() >= SILENT_S else None
+
+    def failing_s(self) -> float:
+        """Return how far apart the first and the last failure are since something worked; 0 without any."""
+        return 0.0 if self.failing_since is None else self.failed_at - self.failing_since
 
     def worked(self) -> None:
         """The service gave a good answer: an open breaker closes."""
-        self.failing_since = self.last_words = None
+        self.failing_since, self.last_words, self.has_worked = None, None, True
         self.failure_count = self.senseless_count = 0
         if self.doubt_count >= BREAKER_COUNT:
             self.doubt_count = 0
@@ -124,11 +131,10 @@ class Brakes:
             self.worked()
             self.creates_failing_since = None
         else:
-            self.failing_since = _earlier(self.failing_since, now)
+            self.failing_since, self.failed_at = _earlier(self.failing_since, now), now
+            self.last_words = problem.failure.message
         if problem.verdict in _NOT_ACCEPTED:
             self.creates_failing_since = _earlier(self.creates_failing_since, now)
-        if problem.verdict is Verdict.REPEAT:
-            self.last_words = problem.failure.message
         self.failure_count += 1
         self.senseless_count = self.senseless_count + 1 if problem.is_senseless else 0
         match problem.verdict:
@@ -160,6 +166,20 @@ class Brakes:
             since is not None and now - since >= PATIENCE_S
             for since in (self.failing_since, self.creates_failing_since)
         )
+
+    def is_everybodys(self) -> bool:
+        """Tell whether the last failure followed another, and nothing worked in between: it is no item's."""
+        return self.failing_s() > 0
+
+    def is_out(self) -> bool:
+        """Tell whether the service is away: what a deadline ends then has not come to an end of its own.
+
+        With less than PATIENCE_S left an outage would else last until the deadline, and nobody be told of it.
+        What counts is how far apart failures came: one alone, and nothing asked after it, is no outage. But a
+        run in which nothing has ever worked needs no more than that one.
+        """
+        has_never_worked = self.failing_since is not None and not self.has_worked
+        return has_never_worked or self.failing_s() >= OUTAGE_S
 
     def is_nonsense(self) -> bool:
         """Tell whether the service's answers have long stopped making sense."""

@@ -22,6 +22,9 @@ AGAIN: Final = (
     "Run the same command again: each run gives such items one more try; when they have none left,"
     " `batchup rerun` gives more."
 )
+NO_MORE: Final = "No further run tries these by itself; `batchup rerun` or --rerun-failed does."
+"""What to do about items that another try may help, and that have had all of theirs."""
+
 EXHAUSTED: Final = "exhausted"
 """The kind of failure of an item that no run tries again by itself, though another try may help."""
 
@@ -128,7 +131,7 @@ _PLAIN: Final = {
     "disk": ("the disk did not take it", "Make room, then run the same command again."),
     "empty": ("an empty image", f"Replace these files, {_MENDED}"),
     "encoded": ("the output came compressed", AGAIN),
-    "exhausted": ("attempted as often as allowed", "Make them ready for another round with `batchup rerun`."),
+    "exhausted": ("attempted as often as allowed", NO_MORE),
     "gone": (
         "the service does not know the prediction any more",
         "It may have been paid: see `batchup audit`; --rerun-failed buys it again.",
@@ -252,8 +255,16 @@ def group(failures: Iterable[tuple[str, str, Failure]]) -> tuple[Cause, ...]:
     """
     found: dict[tuple[str, str], Cause] = {}
     for state, item_id, failure in failures:
-        add(found, Cause(state, cause_of(failure), 1, what_to_do(failure), item_id))
+        add(found, cause_of_one(state, item_id, failure))
     return largest(found.values())
+
+
+def cause_of_one(state: str, item_id: str, failure: Failure, *, has_tries: bool = True) -> Cause:
+    """Return the cause of one item; without `has_tries` no run tries it again by itself."""
+    to_do = what_to_do(failure)
+    if to_do == AGAIN and not has_tries:
+        to_do = NO_MORE
+    return Cause(state, cause_of(failure), 1, to_do, item_id)
 
 
 def add(found: dict[tuple[str, str], Cause], one: Cause) -> None:
@@ -262,7 +273,11 @@ def add(found: dict[tuple[str, str], Cause], one: Cause) -> None:
         one = replace(one, cause="other causes", what_to_do="Look them up in results.jsonl.")
     key = (one.state, one.cause)
     so_far = found.get(key)
-    found[key] = one if so_far is None else replace(so_far, count=so_far.count + one.count)
+    if so_far is None:
+        found[key] = one
+        return
+    to_do = one.what_to_do if so_far.what_to_do == NO_MORE else so_far.what_to_do  # some have tries left
+    found[key] = replace(so_far, count=so_far.count + one.count, what_to_do=to_do)
 
 
 def largest(causes: Iterable[Cause]) -> tuple[Cause, ...]:

@@ -7,10 +7,12 @@ what a poll would find.
 """
 
 from collections.abc import Iterator
+from functools import cache, partial
 from math import inf
 
 from batchup.core import pace
 from batchup.core.board import Board
+from batchup.core.deadline import instants_before, may_create
 from batchup.core.items import LocalFile
 from batchup.core.requests import (
     Create,
@@ -52,9 +54,7 @@ def can_create_ever(board: Board, now: float) -> bool:
     """Tell whether a run with nothing in flight that may settle can still send a create, now or later."""
     if board.stop is not None or board.is_past_deadline(now):
         return False
-    gets_back = any(at > now for at in board.held_until)  # what is held gives its slot back
-    has_room = board.slots_free(now) > 0 or gets_back or board.others_running > 0
-    return has_room and (board.can_afford_one() or _may_afford_yet(board))
+    return board.gets_room(now) and (board.can_afford_one() or _may_afford_yet(board))
 
 
 def is_finished(board: Board, now: float) -> bool:
@@ -108,7 +108,8 @@ def _next_item(board: Board, now: float) -> str | None:
         or board.is_past_deadline(now)
     ):
         return None
-    item_id = next(_ready(board, now), None)
+    may = cache(partial(may_create, board, now=now))  # which looks at all that is in flight
+    item_id = next((one for one in _ready(board, now) if may(board.works[one].item_kind)), None)
     return None if item_id is None or board.ending_soon(board.works[item_id], now) else item_id
 
 
@@ -190,7 +191,7 @@ def _look(board: Board, now: float, permits: int) -> Poll | Survey | Wait:
     place = pace.place(board, now, permits)
     work, at = board.watch.next(place, pace.heard_place(board, place))
     if work is not None and work.prediction_id is not None and at <= now:
-        return Poll(work.item.id, work.prediction_id)
+        return Poll(work.item.id, work.prediction_id, work.attempt)
     if survey_at <= now:
         return _survey(board, now)
     return Wait(
@@ -217,5 +218,5 @@ def _next_instant(board: Board, now: float) -> float | None:
     instants += [board.uploads[sha256].not_before for sha256 in board.wanted_uploads]
     instants += board.held_until
     if board.policy.deadline_at is not None:
-        instants += [board.policy.deadline_at - board.landing_s(), board.policy.deadline_at]
+        instants += instants_before(board, board.policy.deadline_at)
     return min((at for at in instants if now < at < inf), default=None)

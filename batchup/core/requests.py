@@ -32,6 +32,7 @@ class Poll:
 
     item_id: str
     prediction_id: str
+    attempt: int | None = field(default=None, compare=False)  # for the log
     kind = Kind.POLL
 
 
@@ -97,6 +98,17 @@ LookUp: TypeAlias = AskModel | AskBalance
 """What is asked before money is spent; an answer is welcome, and nothing depends on it."""
 
 Request: TypeAlias = Create | Poll | Inspect | Presign | ListPage | Survey | AskModel | AskBalance
+
+
+def asked_for(request: Request) -> str:
+    """Say in one word what a request asks for: so it is logged and counted, whatever it is paced with."""
+    match request:
+        case AskModel() | AskBalance():
+            return "account"
+        case Inspect():
+            return "inspect"
+        case _:
+            return request.kind.value
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,11 @@ def attempts_left(attempts: int, max_attempts: int) -> int:
     return max(0, min(max_attempts, RUNS_OF_ATTEMPTS * max_attempts - attempts))
 
 
+def has_another_try(failure: Failure, attempts: int, max_attempts: int) -> bool:
+    """Tell whether the next run tries an item again by itself that failed after so many attempts in all."""
+    return failure.retryable and attempts < RUNS_OF_ATTEMPTS * max_attempts
+
+
 def _was_asked_for(remembered: Remembered, max_attempts: int) -> bool:
     """Tell whether an item is ready again that no run would have tried by itself: its failure is still there.
 
@@ -107,7 +112,7 @@ def _decide_saved(on_change: Literal["error", "keep", "redo"]) -> Decision:
 
 
 def _decide_failed(remembered: Remembered, max_attempts: int) -> Decision:
-    can_help = remembered.failure is not None and remembered.failure.retryable
-    if can_help and remembered.attempts < RUNS_OF_ATTEMPTS * max_attempts:
+    failure = remembered.failure
+    if failure is not None and has_another_try(failure, remembered.attempts, max_attempts):
         return Decision(Plan.WORK, attempts_left=1)
     return Decision(Plan.LEAVE)

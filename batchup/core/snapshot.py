@@ -4,6 +4,7 @@ from batchup.core.board import Board
 from batchup.core.eta import Eta
 from batchup.core.next_look import next_look_at
 from batchup.core.picture import STOPPING, Snapshot
+from batchup.core.tonight import plan_of
 
 __all__ = ["STOPPING", "Snapshot", "snapshot"]
 
@@ -53,6 +54,7 @@ def snapshot(
         goal=eta.goal(board, items),
         is_stopping=is_stopping,
         shared=tally.shared,
+        plan=plan_of(board, eta, now, total),
     )
 
 

@@ -9,7 +9,17 @@ from batchup.core.causes import Cause
 from batchup.core.pilot import Pilot
 from batchup.core.tally import Tally
 
-_ENDED_WELL: Final = (0, 3, 4, 75)
+OWN_ENDS: Final = (0, 3, 4, 75)
+"""The exit codes of runs that came to an end of their own."""
+
+ENDED_WELL: Final = (0, 3, 75)
+"""Those of them after which nothing is open that is paid for, or may be."""
+
+SIGNALLED: Final = 128
+"""And the signal's number: the exit code of a run that one has ended."""
+
+_ENDS: Final = ("saved", "failed", "held", "in_doubt")
+_KNOWN: Final = (*_ENDS, "outstanding")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +58,7 @@ class Summary:
     spend_usd: float = 0.0
     job_spend_usd: float = 0.0
     wall_s: float = 0.0
+    optimum_share: float | None = None  # of X*, see `share_of_optimum`
     pilot: Pilot | None = None  # what `--sample` has shown
     books: Books | None = None
     passed_over: Mapping[str, int] = field(default_factory=dict)
@@ -124,28 +135,34 @@ def summarise(
     )
 
 
-def whole(summary: Summary, total: int | None, saved_before: int = 0) -> Summary:
+def whole(
+    summary: Summary, total: int | None, known: Mapping[str, int] | None = None, items_before: int = 0
+) -> Summary:
     """Return the summary of the whole manifest where the run has not read it to its end.
 
-    `total` is how many items it has, None where they were not counted: then the summary stays as it is, and
-    so where nothing at all was read. Of what was not read `saved_before` are those that earlier runs had
-    saved, as far as the run has not met them; the rest is outstanding.
+    `total` is how many items it has. Where they were not counted, they are those that are known, and no fewer
+    than the `items_before` of the last run. `known` counts all that the job knows of now by what people are
+    told of them: as far as the run has not met them, those that were not read have come to the same end; the
+    rest is outstanding. Where nothing is known and nothing was read, the summary stays as it is.
     """
-    if summary.manifest_complete or not summary.items or total is None:
+    known = known or {}
+    if summary.manifest_complete or not (summary.items or any(known.values())):
         return summary
-    unread = max(0, total - summary.items)
-    saved = min(unread, max(0, saved_before - summary.skipped))
-    return replace(
-        summary,
-        items=summary.items + unread,
-        saved=summary.saved + saved,
-        skipped=summary.skipped + saved,
-        outstanding=summary.outstanding + unread - saved,
-    )
+    unmet = {state: max(0, known.get(state, 0) - getattr(summary, state)) for state in _KNOWN}
+    if total is None:
+        unread = max(sum(unmet.values()), items_before - summary.items)
+    else:
+        unread = max(0, total - summary.items)
+    counts, left = {"items": summary.items + unread}, unread
+    for state in _ENDS:
+        met = min(left, unmet[state])
+        counts[state], left = getattr(summary, state) + met, left - met
+    skipped = summary.skipped + counts["saved"] - summary.saved
+    return replace(summary, **counts, skipped=skipped, outstanding=summary.outstanding + left)
 
 
 def closed(summary: Summary, books: Books) -> Summary:
     """Return the summary with the books in it; books that do not balance are a bug, and no good end."""
-    if books.is_balanced or summary.exit_code not in _ENDED_WELL:
+    if books.is_balanced or summary.exit_code not in OWN_ENDS:
         return replace(summary, books=books)
     return replace(summary, books=books, reason="bug", exit_code=70)

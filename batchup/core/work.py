@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Self
+from typing import Any, Self
 
 from batchup.core.items import Item
 from batchup.core.states import State
@@ -27,6 +27,7 @@ class Work:
     running_at: float = 0.0  # last seen running by a poll, or created
     listed_at: float = -inf  # last shown running by the list, as late as that is
     asked_at: float = 0.0  # when the last poll of it was sent
+    poll_count: int = 0  # of this prediction, in this run
     looks: tuple[
         float, ...
     ] = ()  # when to poll it next, for each price of a request; empty: at `next_poll_at`
@@ -72,6 +73,12 @@ class Work:
     def is_pollable(self) -> bool:
         """Whether a poll of it can show anything new."""
         return self.state is State.IN_FLIGHT or self.awaits_address
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What names it in a line of the log: item, attempt, and the prediction where there is one."""
+        fields = {"item": self.item.id, "attempt": self.attempt}
+        return fields if self.prediction_id is None else {**fields, "prediction_id": self.prediction_id}
 
     def next_attempt(self, attempt: int, hashes: Mapping[str, str], now: float, offset_s: float) -> Self:
         """Return the item as its create goes out: of earlier attempts only what counts them is left."""

@@ -30,7 +30,7 @@ from batchup.core.messages import (
     Stop,
     Tell,
 )
-from batchup.core.requests import Create, Done, Listed, Request, Sign, Wait
+from batchup.core.requests import Create, Done, Listed, Request, Sign, Wait, asked_for
 from batchup.edge.ballast import is_full
 from batchup.edge.files import FULL_REMEDY
 from batchup.edge.gate.sharing import Sharing
@@ -44,9 +44,9 @@ from batchup.errors import BatchupError, DiskProblem, OutputProblem
 
 __all__ = ["Pool", "Tools"]
 
-# Real seconds for running downloads after a stop. The open create is waited for as long as its answer may
-# take, `request_timeout`: what it bought would be in doubt otherwise.
-LEAVE_S = 33.0
+# Real seconds for running downloads after a stop; what is told and written of the end takes a few more. The
+# open create is waited for as long as its answer may take: what it bought would be in doubt otherwise.
+LEAVE_S = 27.0
 LONGEST_NAP_S = 5.0  # real seconds; the loop looks up at least this often
 
 
@@ -61,6 +61,7 @@ class Pool:
     on_change: Callable[[], None] = lambda: None  # called when the batch may want more items
     on_key: Callable[[str], None] = lambda _: None  # called when another key is used from now on
     find_shortage: Callable[[], BatchupError | None] = lambda: None  # asked before each create
+    on_look: Callable[[Pending, bool], None] = lambda *_: None  # when it asks; True: it waits for news alone
     error: BatchupError | None = None
     ending: BatchupError | None = None  # what a run that drains is to end with
     _is_broken: bool = False  # something could not be written down: nothing is begun any more
@@ -91,7 +92,7 @@ class Pool:
                 self._tasks.start_soon(read_items)
                 await self._loop()
                 self.commit()
-                self.error = self.error or self.ending
+                self.error = self.error or self.ending or self.batch.outage(self.tools.clock.now())
                 self._is_leaving.set()  # a stop that comes now finds nothing to leave
                 if self.sharing is not None:
                     with self._or_fail():
@@ -105,10 +106,11 @@ class Pool:
         while not self._is_broken:
             now, permits = self.tools.clock.now(), self._permits()
             choice = self.batch.choose(now, permits)
+            self.on_look(self._pending, permits > 0 and choice == Wait(None))
             if isinstance(choice, Done):
                 break
             if isinstance(choice, Wait):
-                await self._wait(choice, now)
+                await self._wait(choice, now, permits)
             elif isinstance(choice, Sign):
                 self.feed(Sent(choice))  # which takes no permit
             else:
@@ -287,7 +289,7 @@ class Pool:
             call = self.tools.wire.call_of(request, self.tools.model, self.tools.hook)
             with self._or_fail():  # a slow disk or a stopped process may have come since the permit was taken
                 gate.sent(lease, self.tools.clock.monotonic())
-            raw = await self.tools.client.send(call, request.kind)
+            raw = await self.tools.client.send(call, request.kind, asked_for(request))
             if isinstance(raw, wire.Response):
                 with self._or_fail():
                     gate.answered(lease, self.tools.clock.monotonic())
@@ -302,7 +304,7 @@ class Pool:
                     known = self.tools.checkpoint.known_predictions([row[0] for row in answer.rows])
             self.feed(Answered(request, answer, wire.service_offset_s(raw, unix), known))
 
-    async def _wait(self, wait: Wait, now: float) -> None:
+    async def _wait(self, wait: Wait, now: float, permits: int) -> None:
         """Sleep until the core may answer otherwise: an instant, an event or one more permit."""
         clock, gate = self.tools.clock, self.tools.gate
         nap = LONGEST_NAP_S
@@ -312,7 +314,8 @@ class Pool:
             monotonic = clock.monotonic()
             with self._or_fail():
                 nap = min(nap, gate.next_at(monotonic) - monotonic)
-        with anyio.move_on_after(max(0.0, nap)):
+        waiting = self.tools.waits.of(self.batch, now, permits, clock.monotonic)
+        with waiting, anyio.move_on_after(max(0.0, nap)):
             await self._news.wait()
         self._news = anyio.Event()
 

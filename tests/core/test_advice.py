@@ -8,7 +8,7 @@ import pytest
 
 from batchup.core.advice import advise, next_command
 from batchup.core.books import Books
-from batchup.core.causes import AGAIN, RAISE, Cause
+from batchup.core.causes import AGAIN, NO_MORE, RAISE, Cause
 from batchup.core.pilot import Pilot
 from batchup.core.summary import Summary
 
@@ -20,6 +20,7 @@ DONE = Summary(
 )  # fmt: skip
 TOO_LARGE = Cause("outstanding", "the output is too large", 2, RAISE, "a")
 PASSING = Cause("failed", "the service did not answer", 3, AGAIN, "a")
+USED_UP = Cause("failed", "the service did not answer", 3, NO_MORE, "a")
 FINAL = Cause("failed", "image too large", 3, "Make it smaller.", "a")
 PILOT = Pilot(drawn=5, of=9, saved=5, failed=0, outstanding=0, rest=4)
 OPEN = Books(accepted=3, in_flight=3, open_usd=None)
@@ -39,6 +40,7 @@ OPEN = Books(accepted=3, in_flight=3, open_usd=None)
         ({"failed": 3, "held": 1, "causes": (FINAL,)}, "batchup resolve 'jobs/night ly.toml'"),
         ({"failed": 3, "rejected": 1, "causes": (FINAL,)}, f"{RUN} --rerun-failed"),
         ({"rejected": 1}, RUN),
+        ({"failed": 3, "causes": (USED_UP,)}, f"{RUN} --rerun-failed"),
         ({"outstanding": 5, "reason": "item_limit", "pilot": PILOT}, RUN),
         ({"outstanding": 50, "reason": "spend_limit", "books": Books(open_usd=0.0)}, f"{RUN} --max-spend 2"),
         ({"outstanding": 500, "reason": "spend_limit"}, f"{RUN} --max-spend 7"),
@@ -88,6 +90,9 @@ def test_where_all_is_done_and_shown_nothing_is_left_to_type() -> None:
         ({"outstanding": 1}, "some are ready, running"),
         ({"outstanding": 1, "reason": "spend_limit", "books": OPEN}, "no price is known"),
         ({"outstanding": 1, "reason": "spend_limit"}, "raise it"),
+        ({"failed": 3, "causes": (USED_UP,)}, "no further run tries them; this does"),
+        ({"failed": 6, "causes": (USED_UP, FINAL)}, "when the causes are mended"),
+        ({"failed": 6, "causes": (USED_UP, PASSING)}, "one more try"),
     ],
 )
 def test_the_reason_is_told_beside_it(changes: dict[str, Any], words: str) -> None:

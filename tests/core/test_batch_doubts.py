@@ -368,7 +368,7 @@ def test_an_outage_holds_no_doubt(kind: type[ListPage | Inspect]) -> None:
         assert isinstance(choice, ListPage | Inspect)
         commands = bench.answer(bench.send(type(choice), now), SILENCE, now)
         assert (told(commands), bench.state()) == ([], State.IN_DOUBT)
-        if commands:
+        if ended(commands):
             break
     assert ended(commands) is Unavailable
     assert 1800.0 <= now < 1900.0

@@ -105,5 +105,5 @@ def test_what_is_held_for_ever_is_overdue_in_the_end() -> None:
     commands = []
     for at in (700.0, 901.0, 1400.0):
         commands += made.poll_of("i5", problem(Verdict.REPEAT), at, took_s=29.9)
-    assert Note("overdue", "warning", {"item": "i5", "prediction_id": "p5"}) in commands
+    assert Note("overdue", "warning", {"item": "i5", "attempt": 1, "prediction_id": "p5"}) in commands
     assert isinstance(made.choose(1401.0), Wait | Poll)

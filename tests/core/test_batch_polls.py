@@ -8,12 +8,14 @@ from core.parts import AGAIN, NEVER, URL, Bench, done, ended, failed, moves, pro
 
 from batchup.core.failures import ONE_MORE
 from batchup.core.items import Failure
-from batchup.core.messages import Command, Download, Downloaded, Keep, KeyRead, Note, Stop
+from batchup.core.messages import Command, Download, Downloaded, Keep, KeyRead, Note, OthersRunning, Stop
 from batchup.core.requests import Create, Done, Poll, Seen, Wait
 from batchup.core.retry import COST_TRANSIENT, REFILL_PER_S
 from batchup.core.states import State
 from batchup.core.verdicts import Verdict
 from batchup.errors import ConfigProblem, KeyRefused, Unavailable
+
+I0 = {"item": "i0", "attempt": 1, "prediction_id": "p0"}
 
 
 def in_flight(count: int = 1, **settings: Any) -> Bench:
@@ -162,7 +164,7 @@ def test_an_unknown_word_is_noted_and_waited_for() -> None:
     """A status word nobody told of leaves the item in flight, with a warning."""
     bench = in_flight()
     commands = bench.poll(running(unknown_word="thinking"))
-    assert commands == [Note("unknown_status", "warning", {"item": "i0", "word": "thinking"})]
+    assert commands == [Note("unknown_status", "warning", {**I0, "word": "thinking"})]
     assert bench.state() is State.IN_FLIGHT
 
 
@@ -227,7 +229,7 @@ def test_a_run_ends_when_only_overdue_ones_are_left() -> None:
     """With nothing else to do the run does not wait for what is overdue."""
     bench = in_flight(timeout_s=100.0)
     bench.end_manifest()
-    assert Note("overdue", "warning", {"item": "i0", "prediction_id": "p0"}) in bench.poll(running(), 100.0)
+    assert Note("overdue", "warning", I0) in bench.poll(running(), 100.0)
     assert bench.choose(100.0) == Done()
     assert bench.board.tally.overdue == 1
 
@@ -239,6 +241,17 @@ def test_with_every_slot_overdue_the_run_ends() -> None:
     bench.create(0.0, "p1")
     assert ended(bench.poll(running("p0"), 100.0)) is None
     assert ended(bench.poll(running("p1"), 100.0)) is Unavailable
+
+
+def test_slots_that_others_give_back_are_waited_for() -> None:
+    """While other runs have the rest of the slots the service is not unavailable: theirs will be free."""
+    bench = Bench(3, concurrency=2, timeout_s=100.0)
+    bench.batch.handle(OthersRunning(1, 1), 0.0)
+    bench.create(0.0, "p0")
+    assert ended(bench.poll(running("p0"), 100.0)) is None
+    assert bench.choose(100.0) != Done()
+    bench.batch.handle(OthersRunning(0, 0), 100.0)
+    assert isinstance(bench.choose(100.0), Create)
 
 
 def test_an_overdue_prediction_that_settles_gives_its_slot_back() -> None:

@@ -7,7 +7,7 @@ from core.parts import EPOCH, URL, Bench, done, failed, moves, problem, running,
 from core.world import saved_file
 
 from batchup.core.items import Failure
-from batchup.core.messages import Command, Download, Downloaded, DownloadFailed, Keep, Stop, Tell
+from batchup.core.messages import Command, Download, Downloaded, DownloadFailed, Keep, Note, Stop, Tell
 from batchup.core.reactions.saving import TRIES
 from batchup.core.requests import Done, Poll, Seen, Wait
 from batchup.core.states import State
@@ -52,7 +52,9 @@ def test_a_failed_download_is_tried_again_later() -> None:
     """Five tries a run, each after a wait, and then the output is left to the next run."""
     bench = paid()
     for _ in range(TRIES - 1):
-        (command,) = fetch(bench, CUT)
+        note, command = fetch(bench, CUT)
+        fields = {"item": "i0", "attempt": 1, "prediction_id": "p0", "why": CUT.message}
+        assert note == Note("download_failed", "warning", fields)
         assert isinstance(command, Download)
         assert command.not_before > 60.0
     commands = fetch(bench, CUT)
@@ -138,10 +140,12 @@ def test_after_a_stop_nothing_is_fetched_again() -> None:
 def test_an_output_of_an_earlier_run_is_fetched_at_once() -> None:
     """A restored item with an address is downloaded, one without is polled for it."""
     bench = Bench(0)
+    adopted = Note("adopted", fields={"item": "r0", "attempt": 1, "prediction_id": "p0"})
     assert bench.restore(State.SUCCEEDED, prediction_id="p0", urls=(URL,), cost_usd=0.5) == [
-        Download("r0", (URL,), 0.0)
+        adopted,
+        Download("r0", (URL,), 0.0),
     ]
     bench = Bench(0)
-    assert bench.restore(State.SUCCEEDED, prediction_id="p0") == []
+    assert bench.restore(State.SUCCEEDED, prediction_id="p0") == [adopted]
     assert bench.choose(0.0) == Poll("r0", "p0")
     assert moves(bench.poll(done())) == [(State.SUCCEEDED, State.SUCCEEDED)]

@@ -8,6 +8,7 @@ import pytest
 from core.parts import AGAIN, EPOCH, NEVER, Bench, ended, failed, moves, problem, told
 from core.world import item
 
+from batchup.core.brakes import PATIENCE_S
 from batchup.core.items import Failure, Item
 from batchup.core.messages import Command, KeepUpload, KeyRead, Place, Put, Stop, Uploaded, UploadFailed
 from batchup.core.requests import Create, Done, Presign, Presigned, Wait
@@ -100,12 +101,13 @@ def test_a_failed_upload_begins_with_a_fresh_presign() -> None:
 
 @pytest.mark.parametrize("max_attempts", [1, 3])
 def test_uploads_are_given_up_after_their_rounds(max_attempts: int) -> None:
-    """Five tries an attempt, with a pause between the rounds, and the items fail for now."""
+    """Five tries an attempt while all else works, a pause between the rounds, and the items fail for now."""
     bench, now, tries, commands = local(2, content="same", max_attempts=max_attempts), 0.0, 0, list[Command]()
     while not told(commands):
         while isinstance(choice := bench.choose(now), Wait):
             assert choice.until is not None
             now = choice.until
+        bench.board.brakes.worked()
         commands = bench.answer(bench.send(Presign, now), problem(Verdict.REPEAT), now)
         tries += 1
     assert tries == 5 * max_attempts
@@ -113,6 +115,22 @@ def test_uploads_are_given_up_after_their_rounds(max_attempts: int) -> None:
     assert "upload_failed" in repr(commands)
     assert bench.board.uploads == {}
     assert now > 60.0 * (max_attempts - 1)
+
+
+def test_presigns_that_fail_while_nothing_works_use_up_no_try() -> None:
+    """An outage is no item's fault: presigns wait, ever longer, and end the run after half an hour."""
+    bench, now, sent_at = local(3, max_attempts=1), 0.0, list[float]()
+    while bench.board.error is None:
+        while isinstance(choice := bench.choose(now), Wait):
+            assert choice.until is not None
+            now = choice.until
+        sent_at.append(now)
+        assert told(bench.answer(bench.send(Presign, now), problem(Verdict.REPEAT), now)) == []
+    assert isinstance(bench.board.error, Unavailable)
+    assert now >= PATIENCE_S
+    assert max(upload.failure_count for upload in bench.board.uploads.values()) <= 1
+    assert len([at for at in sent_at if at > PATIENCE_S / 2]) <= 3 * 30
+    assert bench.board.tally.outstanding == 3
 
 
 @pytest.mark.parametrize("how", ["presign", "put"])

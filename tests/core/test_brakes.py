@@ -11,6 +11,7 @@ from batchup.core.brakes import (
     BREAKER_COUNT,
     CAP_SILENCE_S,
     GROWTH_COUNT,
+    OUTAGE_S,
     PATIENCE_S,
     SENSELESS_COUNT,
     Brakes,
@@ -184,6 +185,43 @@ def test_a_clear_no_is_a_sign_of_life(verdict: Verdict) -> None:
     assert made.doubt_count == 0
 
 
+@pytest.mark.parametrize(
+    ("has_worked", "failed_at", "is_out"),
+    [
+        (True, [], False),
+        (False, [], False),
+        (True, [100.0], False),
+        (True, [100.0, 100.0 + OUTAGE_S - 1], False),
+        (True, [100.0, 100.0 + OUTAGE_S], True),
+        (False, [100.0], True),
+    ],
+)
+def test_failures_a_minute_apart_are_an_outage(
+    has_worked: bool,  # noqa: FBT001 a table of cases
+    failed_at: list[float],
+    is_out: bool,  # noqa: FBT001 a table of cases
+) -> None:
+    """So is a single one where nothing has ever worked; whatever works ends it."""
+    made = Brakes(10)
+    if has_worked:
+        made.worked()
+    for at in failed_at:
+        made.failed(problem(Verdict.REPEAT), at, RNG)
+    assert made.is_out() is is_out
+    made.worked()
+    assert not made.is_out()
+
+
+def test_a_failure_is_everybodys_when_nothing_worked_since_the_last() -> None:
+    """The first in a row may be of what was asked for; those that follow it, with no good answer, are not."""
+    made = brakes(Verdict.REPEAT)
+    assert not made.is_everybodys()
+    made.failed(problem(Verdict.REPEAT), 101.0, RNG)
+    assert made.is_everybodys()
+    made.worked()
+    assert not made.is_everybodys()
+
+
 def test_ten_senseless_answers_in_a_row_are_nonsense() -> None:
     """Ten in a row are too many, and anything else in between ends the row."""
     made = brakes(*[Verdict.REPEAT] * (SENSELESS_COUNT - 1), is_senseless=True)
@@ -194,10 +232,13 @@ def test_ten_senseless_answers_in_a_row_are_nonsense() -> None:
     assert not made.is_nonsense()
 
 
-def test_what_does_not_work_for_a_while_is_said() -> None:
-    """Requests that hold no create back, failing for long, are no less worth a word."""
-    made = brakes(Verdict.REPEAT)
-    assert made.why(105.0) is None
+@pytest.mark.parametrize("verdict", [Verdict.REPEAT, Verdict.NOTHING_CREATED, Verdict.THROTTLED])
+def test_what_does_not_work_for_a_while_is_said(verdict: Verdict) -> None:
+    """Requests that hold no create back, or no longer, and fail for long are no less worth a word."""
+    made = brakes(verdict)
+    assert made.why(200.0) is None
+    made.failed(problem(verdict), 110.0, RNG)
+    made.resume_at = made.creates_resume_at = 0.0
     assert made.why(115.0) == "nothing has worked lately: words"
     made.worked()
     assert made.why(120.0) is None

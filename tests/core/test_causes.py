@@ -7,9 +7,12 @@ import pytest
 from batchup.core.causes import (
     AGAIN,
     MOST,
+    NO_MORE,
     UNKNOWN,
     Cause,
+    add,
     cause_of,
+    cause_of_one,
     gist,
     group,
     largest,
@@ -123,6 +126,26 @@ def test_what_no_run_tries_again_is_not_left_to_the_next_run() -> None:
     told = what_to_do(Failure("exhausted", "attempted 3 times", retryable=True))
     assert told != AGAIN
     assert "batchup rerun" in told
+
+
+def test_what_may_pass_says_whether_a_further_run_tries_it() -> None:
+    """What has tries left is run again; what has none, or needs mending, never is told to be."""
+    passing = refused("odd", kind="http_503", retryable=True)
+    final = refused("odd")
+    assert cause_of_one("failed", "a", passing).what_to_do == AGAIN
+    assert cause_of_one("failed", "a", passing, has_tries=False).what_to_do == NO_MORE
+    told = {cause_of_one("failed", "a", final, has_tries=has_tries) for has_tries in (True, False)}
+    assert len(told) == 1
+
+
+def test_of_a_group_in_which_one_has_a_try_left_the_next_run_tries_that() -> None:
+    """Whichever of them is met first, the advice is to run again."""
+    ends = [cause_of_one("failed", "a", refused("x", retryable=True), has_tries=one) for one in (True, False)]
+    for first, second in (ends, reversed(ends)):
+        found: dict[tuple[str, str], Cause] = {}
+        add(found, first)
+        add(found, second)
+        assert [(one.count, one.what_to_do) for one in found.values()] == [(2, AGAIN)]
 
 
 def test_a_kind_of_reject_nobody_knows_is_told_by_its_name() -> None:

@@ -99,10 +99,22 @@ def test_the_summary_says_what_was_counted() -> None:
 def test_what_was_not_read_is_outstanding() -> None:
     """A run that has not read its manifest to the end tells of all its items; what was saved before is."""
     read = replace(of_run("signal"), items=93, saved=60, skipped=50, outstanding=33)
-    told = whole(read, 2000, 53)
-    assert (told.items, told.saved, told.skipped, told.outstanding) == (2000, 63, 53, 1937)
+    told = whole(read, 2000, {"saved": 63, "failed": 2, "outstanding": 40})
+    assert (told.items, told.saved, told.skipped, told.failed, told.outstanding) == (2000, 63, 53, 2, 1935)
     assert whole(read, 50) == read
-    assert whole(read, 94, 300).outstanding == 33
+    assert whole(read, 94, {"saved": 300, "held": 1}).outstanding == 33
+
+
+def test_where_nobody_counted_what_is_known_is_told() -> None:
+    """A run that was stopped or refused at its beginning forgets nothing that earlier runs have told of."""
+    known = {"saved": 40, "failed": 3, "held": 2, "in_doubt": 1, "outstanding": 5}
+    told = whole(of_run("data"), None, known)
+    assert (told.items, told.saved, told.skipped, told.failed, told.held) == (51, 40, 40, 3, 2)
+    assert (told.in_doubt, told.outstanding) == (1, 5)
+    assert whole(of_run("data"), None, known, 90) == replace(told, items=90, outstanding=44)
+    met = replace(of_run("signal"), items=45, saved=41, skipped=39, failed=4)
+    later = whole(met, None, known)
+    assert (later.items, later.saved, later.failed, later.outstanding) == (53, 41, 4, 5)
 
 
 def test_what_is_known_stays() -> None:
@@ -110,4 +122,5 @@ def test_what_is_known_stays() -> None:
     read = replace(of_run("finished"), items=93, saved=93)
     assert whole(replace(read, manifest_complete=True), 2000) == replace(read, manifest_complete=True)
     assert whole(read, None) == read
+    assert whole(of_run("auth"), None, {"saved": 0}, 90) == of_run("auth")
     assert whole(of_run("auth"), 2000) == of_run("auth")

@@ -33,9 +33,9 @@ def checkpoint(tmp_path: Path) -> Iterator[Checkpoint]:
         yield found
 
 
-def fail(checkpoint: Checkpoint, item_id: str, failure: Failure) -> None:
+def fail(checkpoint: Checkpoint, item_id: str, failure: Failure, attempt: int = 1) -> None:
     one = Item(item_id, 1, {"mask": SIGNED, "image": SIGNED}, {}, "01" * 32)
-    checkpoint.keep([Keep(one, State.READY, State.FAILED, {"failure": failure, "attempt": 1})])
+    checkpoint.keep([Keep(one, State.READY, State.FAILED, {"failure": failure, "attempt": attempt})])
 
 
 async def test_causes_are_counted_over_the_whole_job(tmp_path: Path, checkpoint: Checkpoint) -> None:
@@ -47,12 +47,26 @@ async def test_causes_are_counted_over_the_whole_job(tmp_path: Path, checkpoint:
     rejects.write(Reject(7, None, "bad_json", "Line 7 is no JSON."))
     rejects.write(Reject(9, "x", "bad_json", "Line 9 is no JSON."))
     rejects.close()
-    found = await causes_of(checkpoint, rejects.causes.values())
+    found = await causes_of(checkpoint, rejects.causes.values(), 3)
     assert [(one.count, one.state, one.cause, one.example_item) for one in found] == [
         (3, "failed", "image too large", "a0"),
         (2, "rejected", "not JSON", "line 7"),
         (1, "failed", "paid, and without an output", "b"),
     ]
+
+
+async def test_what_had_all_its_tries_is_left_to_no_further_run(checkpoint: Checkpoint) -> None:
+    """As soon as the last try is used up, the advice is the command that gives more, and that alone."""
+    down = Failure("http_503", "later", retryable=True)
+    fail(checkpoint, "a", down, 9)
+    told = [(one.count, one.what_to_do) for one in await causes_of(checkpoint, (), 3)]
+    assert told == [(1, causes.NO_MORE)]
+    fail(checkpoint, "b", down, 8)
+    told = [(one.count, one.what_to_do) for one in await causes_of(checkpoint, (), 3)]
+    assert told == [(2, causes.AGAIN)]
+    fail(checkpoint, "c", down, 9)
+    told = [(one.count, one.what_to_do) for one in await causes_of(checkpoint, (), 3)]
+    assert told == [(3, causes.AGAIN)]
 
 
 def test_the_file_of_rejects_stays_open_and_holds_nothing_back(tmp_path: Path) -> None:
@@ -84,7 +98,7 @@ async def test_what_is_paid_and_not_fetched_is_told(checkpoint: Checkpoint) -> N
         one = Item(item_id, 1, {}, {}, "01" * 32)
         failure = Failure(kind, "download: no")
         checkpoint.keep([Keep(one, State.READY, State.SUCCEEDED, {"failure": failure, "attempt": 1})])
-    found = {one.cause: (one.state, one.what_to_do) for one in await causes_of(checkpoint)}
+    found = {one.cause: (one.state, one.what_to_do) for one in await causes_of(checkpoint, (), 3)}
     assert found == {
         "the output is too large": ("outstanding", causes.RAISE),
         "the output's host cannot be reached": ("outstanding", causes.FETCH),

@@ -29,7 +29,7 @@ ALWAYS = {  # at share 1: exit code and where the six items end, and how fast th
     "unknown_status": (0, "saved", 200),
     "rate_429": (69, "outstanding", 2000),
     "slow": (0, "saved", 200),
-    "presign_5xx": (3, "failed", 1000),
+    "presign_5xx": (69, "outstanding", 2000),
     "put_403": (3, "failed", 1000),
     "failed_prediction": (3, "failed", 400),
     "failed_permanent": (3, "failed", 200),

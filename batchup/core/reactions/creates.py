@@ -61,8 +61,7 @@ def _accept(board: Board, work: Work, prediction_id: str, now: float) -> list[Co
     board.watch.planner.answered(now - work.sent_at)
     board.watch.long_poll.create_s = now - work.sent_at
     hearing.on_created(board, work, now)
-    fields = {"item": work.item.id, "attempt": work.attempt, "prediction_id": prediction_id}
-    return [keep, Note("created", fields=fields)]
+    return [keep, Note("created", fields=work.named)]
 
 
 def _refuse(board: Board, work: Work, problem: Problem, now: float) -> list[Command]:

@@ -35,7 +35,7 @@ LOOK_BACK_S = 7 * 86400.0  # real seconds; what the list does not show of longer
 def enter(board: Board, work: Work, now: float, failure: Failure | None = None) -> list[Command]:
     """A create's answer is unknown, or the process died before it came."""
     keep = board.move(work, Move.DOUBT, now, failure=failure)
-    note = Note("in_doubt", "warning", {"item": work.item.id, "attempt": work.attempt})
+    note = Note("in_doubt", "warning", work.named)
     return [keep, note, *resume(board, work, now)]
 
 
@@ -237,8 +237,7 @@ def _adopt(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
     work.prediction_id, work.created_at, work.running_at = seen.prediction_id, work.sent_at, work.sent_at
     board.tally.creates += 1
     board.brakes.accepted()
-    fields = {"item": work.item.id, "attempt": work.attempt, "prediction_id": seen.prediction_id}
-    return [keep, Note("found", fields=fields), *polls.on_seen(board, work, seen, now)]
+    return [keep, Note("found", fields=work.named), *polls.on_seen(board, work, seen, now)]
 
 
 def _on_list_problem(board: Board, problem: Problem, now: float) -> list[Command]:

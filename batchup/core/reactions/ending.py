@@ -1,6 +1,7 @@
 """How an item leaves the run, and how a run is brought to its end."""
 
 from batchup.core.board import Board
+from batchup.core.brakes import SILENT_S
 from batchup.core.items import Failure, Outcome, SavedFile
 from batchup.core.messages import Command, End, KeyRead, Note, RereadKey, Tell
 from batchup.core.redaction import plain_value
@@ -16,6 +17,8 @@ from batchup.errors import (
     ProtocolProblem,
     Unavailable,
 )
+
+SECONDS_BELOW = 120.0  # a length is told in minutes from there on
 
 
 def drop(board: Board, work: Work) -> None:
@@ -130,6 +133,34 @@ def _lose_patience(board: Board, words: str, now: float) -> list[Command]:
     if board.brakes.is_nonsense():
         return end(board, ProtocolProblem(f"the service's answers make no sense any more; the last: {words}"))
     if board.brakes.is_hopeless(now):
-        remedy = "Nothing is lost; run the same command again later."
-        return end(board, Unavailable(f"the service has not answered well for long: {words}", remedy=remedy))
+        return end(board, _unavailable("for long", words))
+    return []
+
+
+def outage(board: Board, now: float) -> Unavailable | None:
+    """Return what a run is to end with that its deadline ends while the service is away; None otherwise."""
+    brakes, stop = board.brakes, board.stop
+    is_by_deadline = board.is_past_deadline(now) and (stop is None or stop.reason == "deadline")
+    if not (is_by_deadline and brakes.is_out() and board.tally.outstanding):
+        return None
+    length_s = (now - (brakes.failing_since or 0.0)) / board.calendar.speed
+    length = f"{length_s:.0f} s" if length_s < SECONDS_BELOW else f"{length_s / 60:.0f} min"
+    return _unavailable(f"for the last {length} of this run", str(brakes.last_words))
+
+
+def _unavailable(how_long: str, words: str) -> Unavailable:
+    remedy = "Nothing is lost; run the same command again later."
+    return Unavailable(f"the service has not answered well {how_long}: {words}", remedy=remedy)
+
+
+def tell_silence(board: Board, now: float) -> list[Command]:
+    """Say when nothing works any more, and when something does again, each once."""
+    brakes = board.brakes
+    is_silent, told = brakes.failing_s() >= SILENT_S, brakes.silence_told
+    if is_silent and told is None:
+        brakes.silence_told = brakes.failing_since
+        return [Note("nothing_works", "warning", {"why": brakes.last_words})]
+    if told is not None and not is_silent:
+        brakes.silence_told = None
+        return [Note("works_again", fields={"lasted_s": round(now - told, 3)})]
     return []

@@ -3,7 +3,7 @@
 from batchup.core.board import Board, Upload
 from batchup.core.causes import EXHAUSTED
 from batchup.core.items import Failure
-from batchup.core.messages import Command, ItemCounted, ItemRead, ItemRestored
+from batchup.core.messages import Command, ItemCounted, ItemRead, ItemRestored, Note
 from batchup.core.reactions import doubts, queue, saving
 from batchup.core.reactions.ending import fail
 from batchup.core.resume import attempts_left
@@ -114,10 +114,10 @@ def on_restored(board: Board, event: ItemRestored, now: float) -> list[Command]:
             doubts.shelve(board, work)
             return []
         case State.SUCCEEDED if work.urls:
-            return [saving.download(board, work, now)]
+            return [Note("adopted", fields=work.named), saving.download(board, work, now)]
         case _:
             board.watch.at(work, now)
-            return []
+            return [Note("adopted", fields=work.named)] if work.prediction_id else []
 
 
 def _claim_uploads(board: Board, work: Work, event: ItemRead) -> None:

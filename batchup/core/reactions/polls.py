@@ -28,6 +28,7 @@ def on_sent(board: Board, request: Poll, now: float) -> list[Command]:
     """A poll is on its way."""
     work = board.works[request.item_id]
     work.is_open, work.asked_at = True, now
+    work.poll_count += 1
     board.tally.polls += 1
     return []
 
@@ -96,8 +97,7 @@ def _on_running(board: Board, work: Work, seen: Seen, now: float) -> list[Comman
         board.watch.plan(work, now)
     if seen.unknown_word is not None and seen.unknown_word not in board.unknown_words:
         board.unknown_words.add(seen.unknown_word)
-        fields = {"item": work.item.id, "word": seen.unknown_word}
-        commands.append(Note("unknown_status", "warning", fields))
+        commands.append(Note("unknown_status", "warning", {**work.named, "word": seen.unknown_word}))
     return commands
 
 
@@ -130,7 +130,9 @@ def _settle(board: Board, work: Work, seen: Seen, now: float) -> list[Command]:
     learned.append(
         lateness.note(
             work.item,
+            work.attempt,
             work.prediction_id,
+            poll_count=work.poll_count,
             born_at=work.born_at,
             running_at=work.running_at,
             now=now,
@@ -167,8 +169,7 @@ def _on_failure(board: Board, work: Work, failure: Failure, now: float) -> list[
     wait = board.budget.retry_s(work.attempt, now, board.rng)
     keep = board.move(work, Move.BACK_OFF, now, failure=failure, settled_at=now, cost_usd=work.cost_usd)
     queue.back_off(board, work, now + wait)
-    fields = {"item": work.item.id, "attempt": work.attempt, "why": failure.message}
-    return [keep, Note("attempt_failed", "warning", fields)]
+    return [keep, Note("attempt_failed", "warning", {**work.named, "why": failure.message})]
 
 
 def _on_gone(board: Board, work: Work, failure: Failure, now: float) -> list[Command]:
@@ -190,10 +191,8 @@ def _mark_overdue(board: Board, work: Work, now: float) -> list[Command]:
     work.is_overdue = True
     board.tally.overdue += 1
     board.brakes.settled()  # nobody waits for this one any more
-    commands: list[Command] = [
-        Note("overdue", "warning", {"item": work.item.id, "prediction_id": work.prediction_id})
-    ]
-    if board.running_count <= board.overdue_count and board.slots_free(now) < 1:
+    commands: list[Command] = [Note("overdue", "warning", work.named)]
+    if board.running_count <= board.overdue_count and not board.gets_room(now):
         remedy = "Nothing is lost; run the same command again later, or raise `[polling] timeout`."
         commands += end(board, Unavailable("every prediction in flight is past its timeout", remedy=remedy))
     return commands

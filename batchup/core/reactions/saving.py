@@ -2,7 +2,7 @@
 
 from batchup.core.board import Board
 from batchup.core.items import Failure
-from batchup.core.messages import Command, Download, Downloaded, DownloadFailed
+from batchup.core.messages import Command, Download, Downloaded, DownloadFailed, Note
 from batchup.core.reactions.ending import drop, fail, tell
 from batchup.core.states import Move
 from batchup.core.work import Work
@@ -37,7 +37,8 @@ def on_download_failed(board: Board, event: DownloadFailed, now: float) -> list[
     work.download_failure_count += 1
     if event.failure.retryable and work.download_failure_count < TRIES:
         wait_s = board.budget.retry_s(work.download_failure_count, now, board.rng)
-        return [download(board, work, now, wait_s=wait_s)]
+        note = Note("download_failed", "warning", {**work.named, "why": event.failure.message})
+        return [note, download(board, work, now, wait_s=wait_s)]
     return leave(board, work, now, event.failure)
 
 

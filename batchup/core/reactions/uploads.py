@@ -1,4 +1,8 @@
-"""Local files on their way to the service: a presign, which is a request, then a PUT, which is none."""
+"""Local files on their way to the service: a presign, which is a request, then a PUT, which is none.
+
+A content that is not taken while other requests work has so many tries. While nothing works it uses up none:
+the run waits, and ends when that has lasted too long.
+"""
 
 from batchup.core.board import Board, Upload
 from batchup.core.items import Failure
@@ -55,7 +59,9 @@ def on_answer(board: Board, request: Presign, answer: Presigned | Problem, now: 
         case Verdict.PERMANENT:
             return commands + _give_up(board, upload, answer.failure, now)
         case Verdict.REPEAT:
-            return commands + _again(board, upload, answer.failure, now)
+            if not board.brakes.is_everybodys():
+                return commands + _again(board, upload, answer.failure, now)
+            upload.not_before = now + board.budget.retry_s(board.brakes.failure_count, now, board.rng)
         case Verdict.THROTTLED:
             upload.not_before = now + board.budget.take(COST_THROTTLE, now)
         case _:

@@ -20,10 +20,10 @@ from batchup.core.resume import Decision, Plan, Remembered, decide
 from batchup.core.states import State
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.duplicates.dedupe import Dedupe
-from batchup.edge.exports.rejects import Rejects
+from batchup.edge.exports.rejects import Rejects, told_of
 from batchup.edge.feeding.items import Draft, ItemMaker
 from batchup.edge.feeding.place import MARK_EVERY_S, Place, take_up
-from batchup.edge.feeding.reading import Met, has_changed, is_as_known
+from batchup.edge.feeding.reading import Met, has_changed, is_as_known, said_of_change
 from batchup.edge.manifest import Reject, watch_manifest
 from batchup.edge.models.fitting import Fitting, Schema, fitted_item
 from batchup.errors import BatchupError
@@ -60,6 +60,7 @@ class Feeder:
     is_limited: bool = False  # the limit left something over
     is_complete: bool = False  # the manifest's end was read, and it stayed the same meanwhile
     is_empty: bool = False  # and there was nothing in it
+    outdated_count: int = 0  # items that earlier runs left unsettled, and the next run makes anew
     _is_read: bool = False
     _rest: int = 0  # rows since the last item was handed on that may be
     _handed_on: int = 0
@@ -253,6 +254,10 @@ class Feeder:
             case Plan.WORK if self._is_left_over(item.id):
                 self._leave(item.id)
             case plan:
+                is_under_way = item.id in self.restored
+                if (note := said_of_change(self.job, item, known, is_under_way=is_under_way)) is not None:
+                    self.outdated_count += is_under_way
+                    self.note(note)
                 self._handed_on += plan is Plan.WORK
                 attempts = 0 if known is None else known.attempts
                 was = State.READY if known is None else known.state
@@ -312,6 +317,7 @@ class Feeder:
             self.feed(ItemCounted("duplicate"))
             return
         self.rejects.write(reject)
+        self.note(told_of(reject))
         # With the id, as an earlier run may have left an item of it that is counted already. A second row
         # of an id is a row of its own.
         item_id = None if reject.kind == "duplicate_id" else reject.id

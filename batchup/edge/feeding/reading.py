@@ -10,7 +10,9 @@ from typing import NamedTuple, Self
 
 from batchup.core.fingerprint import fingerprint
 from batchup.core.items import Item
+from batchup.core.messages import Note
 from batchup.core.resume import Remembered
+from batchup.core.states import State
 from batchup.edge.feeding.items import Draft, ItemMaker
 from batchup.edge.feeding.seen import Conflict, Duplicate, Seen
 from batchup.edge.images.contents import Contents
@@ -156,3 +158,15 @@ def has_changed(job: Job, item: Item) -> Reject:
         'use on_change = "keep" or "redo", or give it another id.'
     )
     return Reject(item.line, item.id, "changed", message)
+
+
+def said_of_change(job: Job, item: Item, known: Remembered | None, *, is_under_way: bool) -> Note | None:
+    """Return what is said of an item whose request has changed: this run makes it anew, or the next one.
+
+    One that is under way is taken as it was asked.
+    """
+    if known is None or is_as_known(item, known) or job.run.on_change != "redo":
+        return None
+    if is_under_way:
+        return Note("outdated", "info", {"item": item.id, "attempt": known.attempts})
+    return Note("redo", "info", {"item": item.id}) if known.state is State.SAVED else None
