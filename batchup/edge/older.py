@@ -19,6 +19,7 @@ from batchup.edge.database.schema import is_prediction
 from batchup.edge.feeding.items import Draft
 from batchup.edge.feeding.reading import first_of_each_id
 from batchup.edge.files import disk_problems
+from batchup.edge.telling.rotating import Position, end_of, lines_after
 from batchup.edge.telling.runlog import NAME as LOG
 from batchup.edge.traces import RESULTS
 from batchup.errors import DataProblem
@@ -28,6 +29,8 @@ LOG_TAIL: Final = 64_000_000  # bytes of the log that are read
 _CHUNK: Final = 5000
 _TOLD: Final = 3
 _BOUGHT: Final = (b'"event":"created"', b'"event":"found"')
+_LOG_PART: Final = "log_part"  # among the facts: the number of the part that was written to
+_LOG_BYTES: Final = "log_bytes"  # and its size
 _MISSING: Final = "missing"  # among the facts, as the files that named them may be written anew
 _UNKNOWN: Final = (  # of a hundred thousand in a tenth of a second
     "SELECT j.value FROM json_each(?) j"  # noqa: S608 names are ours
@@ -51,8 +54,9 @@ _DECODER: Final = msgspec.json.Decoder(_Line)
 def note_end(checkpoint: Checkpoint, folder: Path) -> None:
     """Note how the run leaves its log, once nothing more is said in it."""
     with checkpoint.problems():
-        row = ("log_bytes", _size(folder / LOG))
-        checkpoint.db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", row)
+        end = end_of(folder / LOG)
+        row = (_LOG_PART, end.part, _LOG_BYTES, end.size)
+        checkpoint.db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?), (?, ?)", row)
 
 
 def note_missing(checkpoint: Checkpoint, folder: Path) -> dict[str, str]:
@@ -66,8 +70,9 @@ def note_missing(checkpoint: Checkpoint, folder: Path) -> dict[str, str]:
     named: Iterator[tuple[str, str]] = iter(kept.items())
     if facts.get("results_bytes", 0) != _size(folder / RESULTS):
         named = chain(named, _in_results(folder / RESULTS))
-    if facts.get("log_bytes", 0) != _size(folder / LOG):
-        named = chain(named, _in_log(folder / LOG, facts.get("log_bytes", 0)))
+    noted = _noted(facts)
+    if noted != end_of(folder / LOG):
+        named = chain(named, _in_log(folder / LOG, noted))
     found: dict[str, str] = {}
     while chunk := dict(islice(named, _CHUNK)):
         with checkpoint.problems():
@@ -114,14 +119,16 @@ def _in_results(path: Path) -> Iterator[tuple[str, str]]:
             yield from _read(lines)
 
 
-def _in_log(path: Path, noted: object) -> Iterator[tuple[str, str]]:
-    """Yield what a log says was bought after so many bytes were noted of it, or its end if it is another."""
-    if not path.is_file():  # nor a device, which may have no end
-        return
-    with disk_problems(path), path.open("rb") as lines:
-        size = _size(path)
-        known = noted if isinstance(noted, int) and noted <= size else 0
-        lines.seek(max(known, size - LOG_TAIL))
+def _noted(facts: Mapping[str, object]) -> Position:
+    """Return how the last run left its log; one before logs had parts left the first."""
+    part, size = facts.get(_LOG_PART, 1), facts.get(_LOG_BYTES, 0)
+    return Position(part, size) if isinstance(part, int) and isinstance(size, int) else Position(1, 0)
+
+
+def _in_log(log: Path, noted: Position) -> Iterator[tuple[str, str]]:
+    """Yield what a log says was bought after that place was noted of it, or its end if it is another."""
+    with disk_problems(log):
+        lines = lines_after(log, noted, LOG_TAIL)
         yield from _read(line for line in lines if any(word in line for word in _BOUGHT))
 
 

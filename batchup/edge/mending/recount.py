@@ -15,7 +15,7 @@ from batchup.edge.older import note_missing
 from batchup.errors import DataProblem
 from batchup.job import Job
 
-_NOTED: Final = ("results_bytes", "log_bytes")  # among the facts: beyond these nothing new is expected
+_NOTED: Final = ("results_bytes", "log_part", "log_bytes")  # facts: beyond these nothing new is expected
 
 
 def difference(checkpoint: Checkpoint) -> str | None:

@@ -47,7 +47,8 @@ async def renew(checkpoint: Checkpoint, job: Job, before: Counter[str]) -> None:
     summary = status.summary
     if summary is not None:
         summary = _counted(summary, steps)
-        summary = replace(summary, causes=await causes_of(checkpoint, _of_rows(summary)))
+        causes = await causes_of(checkpoint, _of_rows(summary), job.limits.max_attempts)
+        summary = replace(summary, causes=causes)
         summary = await anyio.to_thread.run_sync(_balanced, summary, checkpoint, job)
     now = _pictured(status.now, steps)
     write_atomic(folder / NAME, msgspec.json.encode(replace(status, now=now, summary=summary)))

@@ -1,11 +1,11 @@
 """A job and its last run as the report's document: words, figures and plots, all but the items."""
 
-import mmap
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,7 @@ from batchup.core.redaction import plain_address
 from batchup.edge.manifest.media import MEDIA_PARAMETERS
 from batchup.edge.page.gather import Gathered, causes_of, totals_of
 from batchup.edge.page.run_ends import last_busy
+from batchup.edge.telling.run_lines import lines_of
 from batchup.edge.telling.runlog import NAME as LOG
 from batchup.edge.telling.status import Status
 from batchup.errors import DataProblem
@@ -26,11 +27,10 @@ from batchup.report.records import read_run_log
 from batchup.report.rows import shown
 from batchup.report.series import plots_of
 
-_STARTED = b'"event":"run_started"'
-
 
 class _Head(msgspec.Struct):
     ts: datetime
+    began_at: datetime | None = None  # of a run whose beginning is in an earlier part of the log
 
 
 def describe(
@@ -132,23 +132,15 @@ def pace_of(job: Job, status: Status | None) -> tuple[Pace | None, float | None]
     run_id = None if status is None else status.run
     pace: Pace | None = None
     began_at: float | None = None
-    with suppress(OSError, ValueError, DataProblem), path.open("rb") as log:
-        start = _start_of(log.fileno(), run_id)
-        if start is None:
+    with suppress(OSError, ValueError, DataProblem):
+        lines = lines_of(path, run_id)
+        if lines is None:
             return None, None
-        log.seek(start)
-        began_at = msgspec.json.decode(log.readline(), type=_Head).ts.timestamp()
-        log.seek(start)
-        pace = read_run_log(log, str(path), run_id)
+        first = next(lines)
+        head = msgspec.json.decode(first, type=_Head)
+        began_at = (head.began_at or head.ts).timestamp()
+        pace = read_run_log(chain([first], lines), str(path), run_id)
     return pace, began_at
-
-
-def _start_of(handle: int, run_id: str | None) -> int | None:
-    """Find the first line of a run in a log, or of the newest one, from the end: it may be years long."""
-    wanted = _STARTED if run_id is None else _STARTED + f',"run":"{run_id}"'.encode()
-    with mmap.mmap(handle, 0, access=mmap.ACCESS_READ) as text:
-        found = text.rfind(wanted)
-        return None if found < 0 else text.rfind(b"\n", 0, found) + 1
 
 
 def _without_folders(manifest: str) -> str:

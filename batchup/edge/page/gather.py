@@ -89,7 +89,7 @@ class Gathered:
 
 def gather(job: Job) -> Gathered:
     """Read a job's results; DataProblem where there are none, or where a line is none of them."""
-    gathered = Gathered(speed=speed_of(job))
+    gathered = Gathered(speed=job.speed)
     for number, outcome in enumerate(read_outcomes(job)):
         gathered.add(number, outcome)
     return gathered
@@ -197,11 +197,6 @@ def causes_of(gathered: Gathered, status: Status | None) -> tuple[Cause, ...]:
 def causes_in(outcomes: Iterable[Outcome]) -> tuple[Cause, ...]:
     """Return why these items failed, the largest group first."""
     return group(_failures(outcomes))
-
-
-def speed_of(job: Job) -> float:
-    """Tell how much faster than life the service's time runs: only a simulated one's does."""
-    return 1.0 if job.simulator is None else job.simulator.speed
 
 
 def _new(job: Job) -> DataProblem:

@@ -12,6 +12,7 @@ from batchup.edge.manifest.media import IMAGE_PARAMETERS
 from batchup.edge.manifest.spelled import as_path, is_file_address
 from batchup.errors import DataProblem
 from batchup.job import Job
+from batchup.settings.homes import from_home
 
 FETCHED: Final = "report/inputs"
 """Where in the output folder copies of inputs on the web lie, if somebody asked for them."""
@@ -27,7 +28,7 @@ class Inputs:
         try:
             self.folder = manifest_folder(job)
         except DataProblem:
-            self.folder = (job.base / Path(job.manifest).expanduser()).parent
+            self.folder = (job.base / from_home(job.manifest)).parent
 
     def path_of(self, parameters: Mapping[str, Json]) -> Path | None:
         """Return the path of the picture in an item's parameters; None where it is not a file here.

@@ -19,7 +19,7 @@ from batchup.edge.page.described import describe
 from batchup.edge.page.fetching import fetch_inputs
 from batchup.edge.page.gallery import FOLDER as THUMBNAILS
 from batchup.edge.page.gallery import Gallery, Made
-from batchup.edge.page.gather import Gathered, gather_whole, mark_of, read_outcomes, refuse_if_new, speed_of
+from batchup.edge.page.gather import Gathered, gather_whole, mark_of, read_outcomes, refuse_if_new
 from batchup.edge.page.inputs import Inputs, image_name
 from batchup.edge.page.places import Archived, Beside, Inside, Places, is_picture
 from batchup.edge.shelves import Shelf, kept_folder, shelf_of, size_of
@@ -201,7 +201,7 @@ class Report:
         )
 
     def _rows(self, places: Places) -> list[Row]:
-        job, speed = self.job, speed_of(self.job)
+        job, speed = self.job, self.job.speed
         return [
             row_of(
                 outcome,

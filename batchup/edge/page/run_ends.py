@@ -1,6 +1,5 @@
 """How earlier runs of a job ended, from its log: a run that had nothing to do tells nothing of the night."""
 
-import mmap
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from batchup.edge.telling.rotating import mapped, parts_of
 from batchup.edge.telling.runlog import NAME as LOG
 from batchup.edge.telling.status import Status
 
@@ -50,13 +50,13 @@ def _is_busy(reason: str, requests: int) -> bool:
     return requests > 0 or reason == "finished"
 
 
-def _newest_busy(path: Path) -> _End | None:
-    """Look from the end of the log: it may be years long."""
-    with (
-        suppress(OSError, ValueError),
-        path.open("rb") as log,
-        mmap.mmap(log.fileno(), 0, access=mmap.ACCESS_READ) as text,
-    ):
+def _newest_busy(log: Path) -> _End | None:
+    """Look from the end of the log, part by part: it may be of many nights."""
+    return next((end for part in reversed(parts_of(log)) if (end := _newest_in(part)) is not None), None)
+
+
+def _newest_in(part: Path) -> _End | None:
+    with suppress(OSError, ValueError), mapped(part) as text:
         found = text.rfind(_ENDED)
         while found >= 0:
             start, stop = text.rfind(b"\n", 0, found) + 1, text.find(b"\n", found)

@@ -18,11 +18,11 @@ from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from batchup.edge.files import open_regular
 from batchup.edge.images.room import ROOM, pixels_of
+from batchup.edge.images.tiff import open_tiff
 from batchup.edge.manifest.media import content_type
 
 SIDE: Final = 320
@@ -57,7 +57,7 @@ _DECODERS: Final[Mapping[str, Callable[[Path], ImageFile]]] = {
     "image/webp": WebPImageFile,
     "image/gif": GifImageFile,
     "image/bmp": BmpImageFile,
-    "image/tiff": TiffImageFile,
+    "image/tiff": open_tiff,
 }
 _Size: TypeAlias = tuple[int, int]
 # What a grey picture has beside the mean of its neighbours, around a middle grey.
