@@ -101,7 +101,7 @@ def _take_in(run: _Run, event: str, line: bytes) -> None:
         run.paced.append(msgspec.json.decode(line, type=_Paced))
     elif event == "settled":
         run.settled.append(msgspec.json.decode(line, type=_Settled))
-    elif event == "run_started":
+    elif event in ("run_started", "run_continued"):
         run.job = msgspec.json.decode(line, type=_Started).job
 
 

@@ -20,6 +20,9 @@ DEFAULT: Final = "127.0.0.1:8787"
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{1,5})?", re.ASCII)
 _OWN_SITE: Final = {None, "same-origin", "none"}  # none: typed, or opened from outside the browser
 
+_FORWARDED: Final = {"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"}
+
+NOT_HERE: Final = "From elsewhere the metrics are below the address that the command printed: `.../metrics`."
 NOT_WHOLE: Final = "The address is not whole, or another run's: open the one that the command printed."
 NOT_US: Final = "This server is not called that: open the address that the command printed."
 NO_ORIGIN: Final = "This needs the page's own `Origin: http://HOST:PORT`, which its button sends."
@@ -63,6 +66,18 @@ class Guard:
         is_told = headers.keys() & {"origin", "sec-fetch-site"}
         return NOT_OURS if is_told else NO_ORIGIN
 
+    def scrape_refusal(self, peer: str, method: str, headers: Mapping[str, str]) -> str | None:
+        """Return why `peer` may not read the metrics without the token, or None if it may.
+
+        Figures name no item and stop nothing, and who scrapes them cannot learn a token that is another in
+        each run: whoever asks from this machine, by its own name for itself and no page elsewhere, may.
+        """
+        if not _asks_from_here(peer) or headers.keys() & _FORWARDED:
+            return NOT_HERE
+        if not is_here(headers.get("host", "")):
+            return NOT_US
+        return None if _is_from_own_page(method, headers) else NOT_OURS
+
     def _is_own(self, value: str) -> bool:
         """Tell whether a `Host` names this server; any port will do, as it may be forwarded."""
         found = _HOST.fullmatch(value)
@@ -80,6 +95,11 @@ def is_here(value: str) -> bool:
     """Tell whether a `Host` is a name of this machine for itself: without TLS browsers trust no other."""
     found = _HOST.fullmatch(value)
     return found is not None and is_loopback((found[1] or found[2]).lower())
+
+
+def _asks_from_here(peer: str) -> bool:
+    """Tell whether somebody connected is on this machine."""
+    return is_loopback(peer.removeprefix("::ffff:"))
 
 
 def _is_from_own_page(method: str, headers: Mapping[str, str]) -> bool:

@@ -41,7 +41,7 @@ class Album:
 
     def __init__(self, job: Job, most: int = MOST_ROWS) -> None:
         self._job = job
-        self._speed = 1.0 if job.simulator is None else job.simulator.speed
+        self._speed = job.speed
         self._inputs = Inputs(job)
         self._gallery: Gallery | None = None
         self._pages: OrderedDict[str, _Page] = OrderedDict()

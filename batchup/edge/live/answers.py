@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from batchup.edge.live.files import disposition, type_of
+from batchup.edge.metrics.exposition import CONTENT_TYPE
 
 HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -44,6 +45,16 @@ def page(text: str) -> web.Response:
     """Answer with a page."""
     policy = {"Content-Security-Policy": _NO_FRAME}
     return web.Response(text=text, content_type="text/html", headers={**HEADERS, **policy})
+
+
+def metrics(text: str | None) -> web.Response:
+    """Answer with figures for Prometheus, if there are some; nobody holds a connection for the next ones."""
+    if text is None:
+        return nothing()
+    headers = {**HEADERS, **PICTURES_ALONE, "Content-Type": CONTENT_TYPE}
+    answer = web.Response(body=text.encode(), headers=headers)
+    answer.force_close()
+    return answer
 
 
 def file(path: Path | None, *, is_kept: bool) -> web.StreamResponse:

@@ -49,6 +49,16 @@ class Live:
             if self._view is not None:
                 self._view.outcome(outcome)
 
+    @property
+    def is_on(self) -> bool:
+        """Whether there is one."""
+        return self._view is not None
+
+    def measure(self, measured: Callable[[Status], str]) -> None:
+        """Let the view tell a run's metrics, as `measured` words them."""
+        if self._view is not None:
+            self._view.measured = measured
+
     async def keep(self, look: Callable[[], Status]) -> None:
         """Keep those who listen up to date until cancelled; `look` says how the run stands."""
         view = self._view

@@ -1,6 +1,7 @@
 """The live view's server: one page, its events, the pictures of one job, and a stop. It decides nothing.
 
-Every address begins with a token; without it nothing is told, not even what there is.
+Every address begins with a token; without it nothing is told, not even what there is, but for the figures
+at `/metrics`, which whoever is on this machine may read.
 """
 
 import os
@@ -28,6 +29,7 @@ from batchup.errors import BatchupError, ConfigProblem
 from batchup.settings.hosts import is_wildcard
 
 _STREAMS: Final = (["events"], ["images.zip"])  # a look at how long they are would make all of them
+METRICS: Final = "metrics"
 LINGER_S: Final = 1.0  # for the pictures that a page shows when it is told of the end
 
 
@@ -54,6 +56,9 @@ class Shown(Protocol):
 
     async def input_of(self, item_id: str) -> Path | None:
         """Return the local file that an item was made from, or None."""
+
+    def metrics(self) -> str | None:
+        """Return how the run stands as text for Prometheus, None where nothing tells."""
 
     def stop(self) -> bool:
         """Let the run end in order; False where there is none to be stopped from here."""
@@ -108,10 +113,17 @@ class LiveServer:
         path, _, query = request.raw_path.partition("?")
         first, *segments = _segments(path)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        refusal = self._guard.refusal(first, request.method, headers)
+        is_scrape = (first, segments) == (METRICS, [])
+        if is_scrape:
+            refusal = self._guard.scrape_refusal(request.remote or "", request.method, headers)
+        else:
+            refusal = self._guard.refusal(first, request.method, headers)
         if refusal is not None:
             return answers.words(HTTPStatus.FORBIDDEN, refusal)
-        self._listening.connections.trust(request.transport)
+        if is_scrape:
+            segments = [METRICS]
+        else:
+            self._listening.connections.trust(request.transport)
         if segments == ["stop"]:
             return self._stop(request.method)
         allowed = ("GET",) if segments in _STREAMS else ("GET", "HEAD")
@@ -133,6 +145,8 @@ class LiveServer:
                 return answers.page(await self._shown.page())
             case ["events"]:
                 return await send_events(request, self._shown.hub)
+            case ["metrics"]:
+                return answers.metrics(self._shown.metrics())
             case ["images.zip"]:
                 return await send_archive(request, self._shown.name, self._shown.shelf)
             case ["images", *names]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -14,8 +15,9 @@ from batchup.core.items import Outcome
 from batchup.core.snapshot import Snapshot
 from batchup.edge.live.album import Album
 from batchup.edge.live.hub import MOST_ROWS, Hub
+from batchup.edge.metrics.text import text_of_folder
 from batchup.edge.page.described import describe
-from batchup.edge.page.gather import Gathered, causes_in, gather, speed_of
+from batchup.edge.page.gather import Gathered, causes_in, gather
 from batchup.edge.shelves import shelf_of
 from batchup.edge.telling.status import Status
 from batchup.job import Job
@@ -38,11 +40,12 @@ class View:
     def __init__(self, job: Job, command: str, stop: Callable[[], bool] | None = None) -> None:
         self.name, self.shelf, self.hub = job.name, shelf_of(job), Hub()
         self.look: Callable[[], Status | None] = lambda: None
+        self.measured: Callable[[Status], str] = partial(text_of_folder, job)
         self.can_stop = stop is not None
         self.stop = stop or (lambda: False)
         self._job, self._command = job, command
         self._album = Album(job)
-        self._gathered = Gathered(speed=speed_of(job))
+        self._gathered = Gathered(speed=job.speed)
         self._fresh: list[Outcome] = []
         self._document: Document | None = None
         self._describing = anyio.Lock()
@@ -133,6 +136,11 @@ class View:
     async def input_of(self, item_id: str) -> Path | None:
         """Return the local file that an item was made from, or None."""
         return await self._album.input_of(item_id)
+
+    def metrics(self) -> str | None:
+        """Return how the run stands as text for Prometheus, None where nothing tells."""
+        status = self.look()
+        return None if status is None else self.measured(status)
 
     def close(self) -> None:
         """Remember what was made for the view; blocks."""

@@ -111,6 +111,7 @@ function drawProgress(now) {
     goal == null ? `${count(done)} done` : `${count(done)} of ${count(goal)}${all}`,
     goal ? `${Math.floor(percent)} %` : null,
     now.eta_s == null ? null : `about ${duration(now.eta_s)} left`,
+    now.plan?.left ? `${count(now.plan.left)} are left to later nights` : null,
     `${figure(now.per_minute)} a minute`,
     now.next_poll_s == null ? null : `next look in ${duration(now.next_poll_s)}`,
   ].filter(Boolean).join(" · ");
