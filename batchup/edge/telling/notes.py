@@ -6,7 +6,7 @@ from typing import Protocol
 from batchup.core import wire
 from batchup.core.items import Outcome
 from batchup.core.messages import Answered, Event, Note
-from batchup.core.requests import Accepted, AskBalance, AskModel, Create, Poll, Request
+from batchup.core.requests import Accepted, Create, Poll, Request, asked_for
 from batchup.errors import BatchupError, InternalProblem
 
 
@@ -33,9 +33,15 @@ def not_recorded(event: Event) -> Note | None:
 def of_exchange(request: Request, raw: wire.Raw) -> Note:
     """Describe an exchange for the log of whoever looks for a fault."""
     came = {"status": raw.status} if isinstance(raw, wire.Response) else {"why": raw.message}
-    about = {"item": request.item_id} if isinstance(request, Create | Poll) else {}
-    kind = "account" if isinstance(request, AskModel | AskBalance) else request.kind.value
-    return Note("request", "debug", {"kind": kind, **about, **came})
+    about: dict[str, object] = {}
+    match request:
+        case Create(item_id=item_id, attempt=attempt):
+            about = {"item": item_id, "attempt": attempt}
+        case Poll(item_id=item_id, prediction_id=id_, attempt=attempt):
+            about = {"item": item_id, "attempt": attempt, "prediction_id": id_}
+        case _:
+            pass
+    return Note("request", "debug", {"kind": asked_for(request), **about, **came})
 
 
 def tell(observer: Observer, outcome: Outcome, fail: Callable[[BatchupError], None]) -> None:

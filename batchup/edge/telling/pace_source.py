@@ -2,10 +2,13 @@
 
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from batchup.edge.telling.run_lines import parts_with
 from batchup.errors import ConfigProblem, DataProblem, Unavailable
 from batchup.report.pace import Pace
 from batchup.report.records import SERVICE_LOG, read_run_log, read_service_log
@@ -23,11 +26,14 @@ def pace_of_file(path: Path, run_id: str | None, *, rate: Rate | None, concurren
     ConfigProblem for a folder.
     """
     try:
-        with path.open("rb") as file:
+        *earlier, last = parts_with(path, run_id) or [path]
+        with ExitStack() as opened:
+            files = [opened.enter_context(part.open("rb")) for part in earlier]
+            file = opened.enter_context(last.open("rb"))
             is_of_service = SERVICE_LOG.match(file.read(HEAD)) is not None
             file.seek(0)
             if not is_of_service:
-                return read_run_log(file, str(path), run_id)
+                return read_run_log(chain(*files, file), str(path), run_id)
             return read_service_log(file.read(), str(path), rate=rate, concurrency=concurrency)
     except IsADirectoryError:
         remedy = "Name a job file, or the run.log.jsonl in a job's output folder."

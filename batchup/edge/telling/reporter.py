@@ -4,10 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from os import getpid
 from pathlib import Path
-from socket import gethostname
 from typing import Any, Final
 
 import anyio
@@ -20,8 +17,10 @@ from batchup.core.messages import Note
 from batchup.core.snapshot import Snapshot, snapshot
 from batchup.core.summary import Summary
 from batchup.edge.files import write_atomic
+from batchup.edge.metrics.recorder import Recorder
 from batchup.edge.pool import Pool
 from batchup.edge.progress import Printer, SilentPrinter
+from batchup.edge.telling.journal import said_as
 from batchup.edge.telling.runlog import NAME as LOG_NAME
 from batchup.edge.telling.runlog import RunLog
 from batchup.edge.telling.status import NAME, Status
@@ -53,13 +52,16 @@ _SAID: Final = {
     "manifest_empty": "{words}",
     "rest_counted": "no more items are made in this run; the rest of the manifest is counted, for the totals",
     "manifest_changed": "the manifest was changed while it was read: the same command reads it again",
+    "outdated_left": "the rows of {count} changed while they were in flight; the next run makes them anew",
     "key_moved": "nothing is sent for {held_s} s, so that the limits hold for both keys together",
     "moved": "this job ran on {host} just now: nothing is sent for {held_s} s, so that its limits hold",
     "price": "{words}",
+    "plan": "{words}",
     "balance_low": "the balance is {balance}: at $10 and below the service allows {cap} in flight,"
     " this job is for {concurrency}",
     "balance_short": "the balance, {balance}, is less than the {count} outstanding items will probably cost,"
     " about {cost}",
+    "metrics_not_written": "the metrics are not written, the run goes on: {why}",
     "not_recorded": "{item}: bought as {prediction_id}, which could not be written down; the next run looks",
 }
 
@@ -78,19 +80,24 @@ class Reporter:
     total: int | None = None
     rate: Rate | None = None  # the limit, as the job has it now
     eta: Eta = field(default_factory=Eta)
+    recorder: Recorder = field(default_factory=Recorder)
+    _seen: Snapshot | None = None  # the last picture
+    _is_silent: bool = False
     _said: Counter[str] = field(default_factory=Counter)
 
     def note(self, note: Note) -> None:
         """Log it, and say what a person should know, each kind for the first few items only."""
         self.log.log(note.level, note.event, note.fields)
+        self.recorder.measures.note(note)
         words = _SAID.get(note.event)
         if words is None:
             return
         self._said[note.event] += 1
-        if self._said[note.event] <= SAID_OF_EACH:
-            self.printer.say(words.format_map(note.fields))
-        elif self._said[note.event] == SAID_OF_EACH + 1:
-            self.printer.say(f"... and more like the last ({note.event}), see {LOG_NAME}")
+        with said_as(note.level):
+            if self._said[note.event] <= SAID_OF_EACH:
+                self.printer.say(words.format_map(note.fields))
+            elif self._said[note.event] == SAID_OF_EACH + 1:
+                self.printer.say(f"... and more like the last ({note.event}), see {LOG_NAME}")
 
     def end(self, picture: Snapshot, summary: Summary) -> None:
         """Say for the last time how the run stands, and whether anything of it is missing in the log."""
@@ -109,7 +116,8 @@ class Reporter:
         )
         if self.log.problem is not None:
             why = self.log.problem.strerror or type(self.log.problem).__name__
-            self.printer.say(f"{LOG_NAME} is not complete, as it could not be written: {why}")
+            with said_as("warning"):
+                self.printer.say(f"{LOG_NAME} is not complete, as it could not be written: {why}")
         self.printer.close(picture)
 
     def outcome(self, outcome: Outcome) -> None:
@@ -122,7 +130,9 @@ class Reporter:
         else:
             why = {"kind": outcome.failure.kind, "why": outcome.failure.message}
             self.log.warning(outcome.state, **fields, **why)
-            self.printer.say(f"{outcome.id}: {outcome.state}: {outcome.failure.message}")
+            with said_as("warning"):
+                self.printer.say(f"{outcome.id}: {outcome.state}: {outcome.failure.message}")
+        self.recorder.measures.outcome(outcome)
         self.on_shown(outcome)
         if self.on_outcome is not None:
             self.on_outcome(outcome)
@@ -150,7 +160,7 @@ class Reporter:
         permits = 0
         with suppress(BatchupError):  # the run meets the same problem, and ends by it
             permits = gate.free(clock.monotonic())
-        return snapshot(
+        self._seen = snapshot(
             pool.batch.board,
             clock.now(),
             total=self.total,
@@ -159,11 +169,19 @@ class Reporter:
             permits=permits,
             eta=self.eta,
         )
+        return self._seen
+
+    def fall_silent(self) -> Snapshot | None:
+        """Write files no more, as the run hangs and somebody else tells of it; return the last picture."""
+        self._is_silent = self.recorder.is_silent = True
+        return self._seen
 
     def write_status(
         self, picture: Snapshot, summary: Summary | None, in_flight: tuple[Running, ...] = ()
     ) -> None:
         """Replace `status.json`; a disk that does not take it is the log's affair, not the run's."""
+        if self._is_silent:
+            return
         status = self.status(picture, summary, in_flight)
         try:
             write_atomic(self.folder / NAME, msgspec.json.encode(status), durable=summary is not None)
@@ -174,17 +192,7 @@ class Reporter:
         self, picture: Snapshot, summary: Summary | None, in_flight: tuple[Running, ...] = ()
     ) -> Status:
         """Return what `status.json` says of this picture."""
-        return Status(
-            job=self.job,
-            run=self.run,
-            pid=getpid(),
-            host=gethostname(),
-            is_running=summary is None,
-            written_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            now=picture,
-            summary=summary,
-            running=in_flight,
-        )
+        return Status.of_this_process(self.job, self.run, picture, summary, in_flight)
 
 
 def in_flight(pool: Pool) -> tuple[Running, ...]:

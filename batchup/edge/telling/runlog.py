@@ -1,18 +1,20 @@
 """The run's log, `run.log.jsonl`: one JSON object a line, no secret in it, and never the end of a run."""
 
-import contextlib
 import datetime as dt
-import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from threading import Lock
 
 import msgspec
 
+from batchup.core.messages import Note
 from batchup.edge.telling.redact import Redactor
+from batchup.edge.telling.rotating import KEPT, PART_BYTES, RotatingFile
 
 NAME = "run.log.jsonl"
+STARTED = "run_started"
+CONTINUED = "run_continued"
 LEVELS = ("debug", "info", "warning", "error")
 """The levels there are, the most talkative first."""
 
@@ -23,15 +25,25 @@ class RunLog:
     """Appends events of one run to a log file.
 
     A file that cannot be written raises nothing: `problem` then holds the first error. `level` is one of
-    `LEVELS` (ValueError otherwise); `secrets` are values that must not appear.
+    `LEVELS` (ValueError otherwise); `secrets` are values that must not appear. It is kept in parts of
+    `part_bytes`, of which `kept` stay beside the newest; 0 for whoever does not hold the folder.
     """
 
-    def __init__(self, path: Path, run_id: str, secrets: Sequence[str] = (), level: str = "info") -> None:
+    def __init__(
+        self,
+        path: Path,
+        run_id: str,
+        secrets: Sequence[str] = (),
+        level: str = "info",
+        *,
+        part_bytes: int = PART_BYTES,
+        kept: int = KEPT,
+    ) -> None:
         if level not in LEVELS:
             raise ValueError(f"not a log level: {level!r}; use one of {', '.join(LEVELS)}")
         self._redactor = Redactor(secrets)
         self._lines = _JsonLines(run_id, self._redactor)
-        self._file = _LineFile(path)
+        self._file = RotatingFile(path, part_bytes, kept)
         self._floor = LEVELS.index(level)
 
     @property
@@ -42,6 +54,17 @@ class RunLog:
     def hide(self, secret: str) -> None:
         """Let one more value not appear from now on."""
         self._redactor.hide(secret)
+
+    def begin(self, job: str, model: str) -> None:
+        """Log that the run begins; a part of the log that goes on with it begins with the same, and when."""
+        note = Note(STARTED, fields={"job": job, "model": model})
+        self._file.heading = partial(self._continued, job, model, _timestamp(time.time()))
+        self.log(note.level, note.event, note.fields)
+
+    def _continued(self, job: str, model: str, began_at: str) -> str | None:
+        note = Note(CONTINUED, fields={"job": job, "model": model, "began_at": began_at})
+        is_wanted = LEVELS.index(note.level) >= self._floor
+        return self._lines.format(note.level, note.event, note.fields) if is_wanted else None
 
     def debug(self, event: str, **fields: object) -> None:
         """Log what helps to find a fault."""
@@ -84,47 +107,6 @@ class _JsonLines:
         except Exception:  # noqa: BLE001 whatever cannot be spelled in JSON must not end the run
             text = msgspec.json.encode(_ascii(line | {"fields": dict(fields)})).decode()
         return self._redactor(text)
-
-
-class _LineFile:
-    """Appends each line with one write, so that lines of a killed run are whole but for the last."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: int | None = None
-        self._lock = Lock()  # a thread may have something to say too
-        self.problem: OSError | None = None
-        self.is_closed = False
-
-    def write(self, text: str) -> None:
-        line = f"{text}\n".encode()
-        with self._lock:
-            try:
-                if self._file is None:
-                    self._file = self._open()
-                if os.write(self._file, line) < len(line):
-                    # What follows must not be glued to a line that the full disk cut off.
-                    self._reopen()
-            except OSError as error:
-                self.problem = self.problem or error
-
-    def close(self) -> None:
-        with self._lock:
-            self._reopen()
-            self.is_closed = True
-
-    def _open(self) -> int:
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        size = os.fstat(file).st_size
-        if size and os.pread(file, 1, size - 1) != b"\n":
-            os.write(file, b"\n")
-        return file
-
-    def _reopen(self) -> None:
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                os.close(self._file)
-            self._file = None
 
 
 def _timestamp(seconds: float) -> str:
