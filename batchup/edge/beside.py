@@ -1,12 +1,13 @@
 """What goes on beside a run from its start: callbacks are listened to, the manifest's rows are counted."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
-import anyio.to_thread
 
 from batchup.core.messages import Note, Notified
 from batchup.edge.clock import Clock
+from batchup.edge.detached import detached
 from batchup.edge.manifest import count_rows
 from batchup.edge.pool import Pool
 from batchup.edge.space import SpaceWatch
@@ -42,13 +43,13 @@ def listener(job: Job, clock: Clock, stopper: Stopper) -> "Webhooks | None":
 async def count_manifest(job: Job, pool: Pool, reporter: Reporter, space: SpaceWatch) -> None:
     """Count the manifest's rows for the progress, and say whether the disk is too small for them.
 
-    Not before the first request: the thread that counts would hold it up.
+    Not before the first request: the thread that counts would hold it up. The run's end does not wait for it.
     """
     with anyio.move_on_after(COUNTED_AFTER_S):
         while not pool.batch.board.tally.requests:  # noqa: ASYNC110 a tally tells nobody
             await anyio.sleep(_LOOK_S)
     try:
-        reporter.total = await anyio.to_thread.run_sync(count_rows, job, abandon_on_cancel=True)
+        reporter.total = await detached(partial(count_rows, job), "count")
         words = await space.foresee(reporter.total)
     except (BatchupError, OSError):
         return  # the feeder meets the same problem, and says so

@@ -1,0 +1,1 @@
+"""A run that nobody watches: systemd is told how it goes, and one that hangs is ended."""
