@@ -61,6 +61,15 @@ class _Traffic:
         """Count what was sent in the last `window_s` seconds (at most the rate's period, or a minute)."""
         return len(self._sent) - bisect_right(self._sent, now - window_s)
 
+    @property
+    def allowed(self) -> int | None:
+        """How many requests may be sent in any period of the rate; None: as many as one likes."""
+        return None
+
+    def in_period(self, now: float) -> int:
+        """Count what was sent in the last period of the rate."""
+        return self.sent_lately(now, self._period_s)
+
     def _count(self, now: float) -> None:
         for times, length_s in (self._sent, max(SHOWN_S, self._period_s)), (self._window, self._period_s):
             times.append(now)
@@ -114,6 +123,11 @@ class Gate(_Traffic):
         self._ledger = ledger
         self._timeout_s = request_timeout_s
         self._obey(rate)
+
+    @property
+    def allowed(self) -> int | None:
+        """How many requests may be sent in any period of the rate."""
+        return self._rate.count
 
     def _obey(self, rate: Rate) -> None:
         self._rate, self._period_s = rate, rate.period_s

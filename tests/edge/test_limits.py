@@ -265,6 +265,7 @@ async def test_unlimited_is_unlimited() -> None:
     assert gate.free(0.0) > 0
     assert gate.worst_window == 60
     assert gate.sent_lately(199.0, 10.0) == 10
+    assert (gate.in_period(199.0), gate.allowed) == (60, None)
 
 
 def test_a_ledger_is_named_after_service_and_key() -> None:
