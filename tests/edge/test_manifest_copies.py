@@ -5,8 +5,10 @@ import gzip
 import http.server
 import os
 import pty
+import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +17,10 @@ import pytest
 from click.testing import CliRunner
 from edge.archives import parquet, tar
 from edge.bench import batchup, command, environment, judged, results, simulated
+from edge.servers import serving as answering
 
 from batchup.cli import main
+from batchup.edge.detached import begin
 from batchup.edge.manifest import (
     Reject,
     Row,
@@ -27,7 +31,10 @@ from batchup.edge.manifest import (
     watch_manifest,
 )
 from batchup.edge.manifest.copies import copy_of, make_copy
-from batchup.errors import DataProblem
+from batchup.edge.opening import open_manifest
+from batchup.edge.options import RunOptions
+from batchup.edge.stopper import Stopper
+from batchup.errors import DataProblem, ManifestLate
 from batchup.job import Job
 
 ROWS = '{"id": "a", "image": "https://x/1.jpg"}\n{"id": "b", "image": "https://x/2.jpg"}\n'
@@ -57,6 +64,44 @@ def test_a_run_goes_on_with_what_was_piped_into_it(tmp_path: Path) -> None:
     assert batchup(tmp_path, "run", job, "--manifest", "-", "--no-progress").code == 0  # from /dev/null
     assert set(results(job)) == {"a", "b"}
     assert judged(job)["creates"] == 2
+
+
+def test_a_pipe_that_stays_silent_ends_with_the_time(tmp_path: Path) -> None:
+    """A run does not wait past its deadline for a manifest that does not come; the next one takes it."""
+    job, pipe = simulated(tmp_path, "none.jsonl", speed=100), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    os.write(writer, ROWS.encode())
+    words = command("run", job, "--manifest", "-", "--no-progress", "--no-report", "--max-duration", "1s")
+    with pipe.open("rb") as silent:
+        done = subprocess.run(
+            words,
+            stdin=silent,
+            text=True,
+            capture_output=True,
+            env=environment(tmp_path),
+            cwd=tmp_path,
+            timeout=60,
+            check=False,
+        )
+    os.close(writer)
+    assert "The manifest had not come to its end when the time was up." in done.stderr
+    assert done.returncode == 69
+    assert piped(job, ROWS).returncode == 0
+    assert set(results(job)) == {"a", "b"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("max_duration_s", [0.3, -60.0])
+async def test_a_server_that_stays_silent_is_not_waited_for(tmp_path: Path, max_duration_s: float) -> None:
+    """A manifest has to come while the run may last, and where its time is up already, soon."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        path = simulated(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}/rows.jsonl")
+        job, options = Job.load(path), RunOptions(max_duration_s=max_duration_s)
+        begun_at = time.monotonic()
+        with pytest.raises(ManifestLate):
+            await open_manifest(job, options, Stopper(), begun_at, least_s=0.1)
+    assert max(0.1, max_duration_s) <= time.monotonic() - begun_at < 5
 
 
 def checked(folder: Path, text: bytes) -> tuple[int, str]:
@@ -206,6 +251,36 @@ def test_a_copy_stays_until_the_manifest_changes(tmp_path: Path) -> None:
         assert sorted(path.suffix for path in copy_of(job).parent.iterdir()) == [".of", ".txt"]
         modes = [path.stat().st_mode & 0o777 for path in (copy_of(job), copy_of(job).parent)]
         assert (before.st_mode & 0o777, modes) == (0o600, [0o600, 0o700])  # its rows may be signed
+
+
+def test_a_copy_that_nobody_waits_for_takes_no_place(tmp_path: Path) -> None:
+    """One that was given up comes to its end beside another, and leaves that whole, with what it is of."""
+    is_begun, is_released = threading.Event(), threading.Event()
+
+    def serve(connection: socket.socket, _request: bytes) -> bool:
+        is_slow = not is_begun.is_set()
+        is_begun.set()
+        content = b"https://x/1.jpg\n" * (1 if is_slow else 2)
+        head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(content)
+        connection.sendall(head + content[:5])
+        if is_slow:
+            is_released.wait(60)
+        connection.sendall(content[5:])
+        return False
+
+    with answering(serve) as server:
+        job = job_at(tmp_path, f"http://127.0.0.1:{server.port}/m.txt")
+        given_up = begin(lambda: make_copy(job, lambda: False), "given up")
+        assert is_begun.wait(60)
+        make_copy(job)
+        files = {
+            path.name: path.read_bytes() for path in copy_of(job).parent.iterdir() if path.suffix != ".web"
+        }
+        is_released.set()
+        with pytest.raises(DataProblem, match="Nobody waits"):
+            given_up.result(60)
+    assert {path.name: path.read_bytes() for path in copy_of(job).parent.iterdir()} == files
+    assert count_rows(job) == 2
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 Memory does not grow with its length. What cannot be used comes as a `Reject` with its line, in its place.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,16 +57,17 @@ def count_rows(job: Job) -> int:
         return reader_of(job).count()
 
 
-def fetch_manifest(job: Job) -> None:
+def fetch_manifest(job: Job, is_wanted: Callable[[], bool] = lambda: True) -> None:
     """Copy a manifest that is not on this machine into the output folder, as it is now. Blocking.
 
-    Nothing is done for one that is here, or that is read where it is. Raises DataProblem where it cannot be
-    had, UsageProblem where standard input is a terminal, and DiskProblem.
+    Nothing is done for one that is here, or that is read where it is, and nothing replaced where it
+    `is_wanted` no more when it has come. Raises DataProblem where it cannot be had, UsageProblem where
+    standard input is a terminal, and DiskProblem.
     """
     refuse_unknown_kind(job)
     if is_copied(job):
         with _problems(job):
-            make_copy(job)
+            make_copy(job, is_wanted)
 
 
 def manifest_folder(job: Job) -> Path:

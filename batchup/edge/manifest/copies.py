@@ -7,10 +7,10 @@ a run that was killed goes on where it was. A copy that has not changed is left 
 import hashlib
 import os
 import re
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from batchup.core.redaction import plain_words
+from batchup.edge.detached import begin
 from batchup.edge.files import disk_problems
 from batchup.edge.manifest.json_lines import read_json_lines
 from batchup.edge.manifest.magic import LONGEST, is_binary, refuse_no_text
@@ -80,22 +81,23 @@ def copy_of(job: Job) -> Path:
     return job.output.dir / FOLDER / f"{digest}-{name[-80:]}"
 
 
-def make_copy(job: Job) -> Path:
+def make_copy(job: Job, is_wanted: Callable[[], bool] = lambda: True) -> Path:
     """Bring the copy of a job's manifest up to date and return where it is. Blocking; it uses the network.
 
-    Raises DataProblem where the manifest cannot be had, UsageProblem where standard input is a terminal, and
-    DiskProblem.
+    Where it `is_wanted` no more when all has come, whoever waited is gone, and another run may hold the
+    folder: nothing is replaced. Raises DataProblem then and where the manifest cannot be had, UsageProblem
+    where standard input is a terminal, and DiskProblem.
     """
     path = copy_of(job)
     with disk_problems(path.parent):
         path.parent.mkdir(0o700, parents=True, exist_ok=True)
         _remove_unfinished(path.parent)
     if job.manifest == STDIN:
-        _copy_stdin(path)
+        _copy_stdin(path, is_wanted)
     elif is_web_address(job.manifest):
-        _copy_web(job, path)
+        _copy_web(job, path, is_wanted)
     else:
-        _copy_object(job.manifest, path)
+        _copy_object(job.manifest, path, is_wanted)
     return path
 
 
@@ -145,7 +147,7 @@ class CopyWatch(ManifestWatch):
             return problem.kind == "missing"
 
 
-def _copy_stdin(path: Path) -> None:
+def _copy_stdin(path: Path, is_wanted: Callable[[], bool]) -> None:
     """Copy what comes; nothing at all means what came the last time, so that a run can be repeated.
 
     What is no manifest, as its first rows show, replaces nothing: DataProblem.
@@ -154,10 +156,9 @@ def _copy_stdin(path: Path) -> None:
     if sys.stdin is None or stream is None or sys.stdin.isatty():
         remedy = "Pipe the manifest into it, as in `cat rows.jsonl | batchup run JOB --manifest -`."
         raise UsageProblem("Standard input is a terminal, and no manifest.", remedy=remedy)
-    chunks = iter(partial(stream.read, _CHUNK), b"")
-    digest = _write(path, chunks, keep_if_empty=True, look=_refuse_no_manifest)
-    if digest is not None:
-        _write_mark(path, Mark(None, digest))
+    unbuffered = getattr(stream, "raw", stream)  # whose lock nobody needs who ends while this still waits
+    chunks = iter(partial(unbuffered.read, _CHUNK), b"")
+    _write(path, chunks, is_wanted, keep_if_empty=True, look=_refuse_no_manifest)
 
 
 def _refuse_no_manifest(path: Path) -> None:
@@ -200,31 +201,28 @@ def _is_header(line: bytes) -> bool:
     return len(cells) > 1 and not is_other and not is_image_name(line.decode(errors="replace"))
 
 
-def _copy_object(address: str, path: Path) -> None:
+def _copy_object(address: str, path: Path, is_wanted: Callable[[], bool]) -> None:
     place = split_address(address)
     store = open_store(place.bucket)
     etag = store.head(place.key).etag
     known = _read_mark(path)
     if known is not None and etag is not None and known.etag == etag and path.is_file():
         return
-    digest = _write(path, store.chunks(place.key))
-    _write_mark(path, Mark(etag, digest or ""))
+    _write(path, store.chunks(place.key), is_wanted, etag=etag)
 
 
-def _copy_web(job: Job, path: Path) -> None:
+def _copy_web(job: Job, path: Path, is_wanted: Callable[[], bool]) -> None:
     """Fetch it anew, as few servers say whether it is the same; an equal one leaves the copy as it is."""
     from batchup.edge.service import may_be_private  # noqa: PLC0415 - it loads the simulator
 
-    part = path.with_name(f"{path.name}.{os.getpid()}.web")
+    part = _unfinished(path, ".web")
     try:
         with disk_problems(part):
             _private(part).close()
-        # A thread of its own has no event loop yet, whoever calls.
-        with ThreadPoolExecutor(1) as threads:
-            threads.submit(_fetch, job.manifest, part, is_private=may_be_private(job)).result()
+        # A thread of its own has no event loop yet, whoever calls; nobody waits for one that is given up.
+        begin(partial(_fetch, job.manifest, part, is_private=may_be_private(job)), "manifest").result()
         with part.open("rb") as file:
-            digest = _write(path, iter(partial(file.read, _CHUNK), b""))
-        _write_mark(path, Mark(None, digest or ""))
+            _write(path, iter(partial(file.read, _CHUNK), b""), is_wanted)
     finally:
         part.unlink(missing_ok=True)
 
@@ -250,32 +248,34 @@ def _fetch(address: str, target: Path, *, is_private: bool) -> None:
 def _write(
     path: Path,
     chunks: Iterator[bytes],
+    is_wanted: Callable[[], bool],
     *,
+    etag: str | None = None,
     keep_if_empty: bool = False,
     look: Callable[[Path], None] = lambda _: None,
-) -> str | None:
-    """Write a copy and return its hash; an equal one stays untouched, as does any that nothing comes for.
+) -> None:
+    """Write a copy, and what it was made of; an equal one stays untouched, as one that nothing comes for.
 
     `look` raises where what was written is not to take the copy's place.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    known = _read_mark(path)
+    part, known = _unfinished(path, ".part"), _read_mark(path)
     try:
         with disk_problems(path.parent):
             with _private(part) as file:
                 digest = _pour(chunks, file)
                 file.flush()
                 os.fsync(file.fileno())
+            if not is_wanted():
+                raise DataProblem("Nobody waits for the manifest any more.")
             if keep_if_empty and not part.stat().st_size and path.is_file():
-                return None
-            if known is not None and known.sha256 == digest and path.is_file():
-                if path.stat().st_mode & _OTHERS:  # of an earlier version
-                    path.chmod(_OURS)
-                return digest
-            look(part)
-            _mark_of(path).unlink(missing_ok=True)  # before, so that it never speaks of another file
-            part.replace(path)
-            return digest
+                return
+            if known is None or known.sha256 != digest or not path.is_file():
+                look(part)
+                _mark_of(path).unlink(missing_ok=True)  # before, so that it never speaks of another file
+                part.replace(path)
+            elif path.stat().st_mode & _OTHERS:  # of an earlier version
+                path.chmod(_OURS)
+            _mark_of(path).write_bytes(msgspec.json.encode(Mark(etag, digest)))
     finally:
         part.unlink(missing_ok=True)
 
@@ -304,6 +304,6 @@ def _read_mark(path: Path) -> Mark | None:
     return None
 
 
-def _write_mark(path: Path, mark: Mark) -> None:
-    with disk_problems(path.parent):
-        _mark_of(path).write_bytes(msgspec.json.encode(mark))
+def _unfinished(path: Path, suffix: str) -> Path:
+    """Return where a copy that is not whole lies: another place each time, as two threads may make one."""
+    return path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}{suffix}")

@@ -41,6 +41,7 @@ from batchup.edge.manifest.watch import ManifestWatch
 from batchup.edge.stores import Place, is_store_address, split_address
 from batchup.errors import ConfigProblem, DataProblem, install
 from batchup.job import Job
+from batchup.settings.homes import from_home
 
 Rows: TypeAlias = Iterator[Row | Reject]
 
@@ -180,7 +181,7 @@ def _is_text_object(key: str) -> bool:
 
 
 def _local_reader(job: Job) -> Reader:
-    manifest = str(Path(job.manifest).expanduser())
+    manifest = str(from_home(job.manifest))
     path = job.base / manifest
     try:
         if path.is_dir():
