@@ -16,17 +16,72 @@ MASK: Final = "***"
 _QUERY: Final = r"""(?:[^\s"\\]|\\\\|\\/|\\u[0-9a-fA-F]{4})+"""
 # Words may be as long as somebody likes: each pattern takes a time that grows with their length, not with its
 # square, so no part of a text is walked again for each place where a match might begin.
-_HEADERS: Final = "(?:x-api-key|x-webhook-secret|authorization|cookie)"
+
+
+def _named(*names: str) -> str:
+    """Return a pattern for headers by these names, which are no part of a longer word: items are called so.
+
+    An end of line may be spelled out in front, and an option of a command be glued to it. It looks back from
+    where a name has ended: to look around at each letter takes thrice the time.
+    """
+    spelled = (r"(?<=\\[nrt]{0})", r"(?<=\\u000[ad]{0})")
+    begins = (r"(?<![\w-]{0})", *spelled, r"(?<=[^\w-]--{0})", r"(?<=\s-H{0})")
+    longer = (rf"(?<=\b{prefix}{{0}})" for prefix in ("proxy-", "set-", "x-", "http_"))
+    found = "|".join((*begins, *longer))
+    return "(?:" + "|".join(f"{name}(?:{found.format(name)})" for name in names) + ")"
+
+
+_KEYS: Final = _named("x-api-key", "x-webhook-secret")
+_GRANT_NAME: Final = _named("authorization")
+_COOKIE_NAME: Final = _named("cookie")
+_HEADERS: Final = f"(?:{_KEYS}|{_GRANT_NAME}|{_COOKIE_NAME})"
+
+# Jobs and items are called `cookie` too: what follows such a name in a sentence, or in a list of JSON, is a
+# secret only where it looks like one. Of a grant that is its scheme, a figure in a word, or a long word; of a
+# cookie it is a name and `=`.
+_SCHEMES: Final = (
+    "(?:bearer|basic|digest|token|key|api-?key|negotiate|ntlm|oauth|hawk|ssws|googlelogin"
+    "|sharedkey(?:lite)?|aws(?:4-[a-z0-9-]{1,40})?)"
+)
+_MIXED: Final = r"""(?=[^\s"'\\]{0,60}[0-9])(?=[^\s"'\\]{0,60}[a-z])[^\s"'\\]{6}"""
+_GRANT: Final = rf"""(?:{_SCHEMES}[ \t]+[^\s"'\\]|{_MIXED}|[a-z0-9.~+/=-]{{24}})"""
+_PAIR: Final = r"""[^\s"'\\=:,;]+="""
+_GAP: Final = r"""\\*["']?\s*[:,]\s*[\[(<]?\s*b?\\*["']?"""
+_LINE: Final = r"""[^"'\\\r\n]*"""
+_QUOTED: Final = r"""\\*["']\s*:\s*\\*["'])[^"'\\]+"""
+_PAIRED: Final = r"""\\*["']\s*,\s*b?\\*["'])(?!value\\*["']\s*:)[^"'\\]+"""
+
+
+def _words_of(names: str, value: str) -> re.Pattern[str]:
+    """Return a pattern for headers in words, up to the line's end: behind `=` anything, else such a value."""
+    gap = rf"(?:[ \t]*=[ \t]*|{_GAP}(?={value}))"
+    return re.compile(rf"""({names}{gap})[^\s"'\\]{_LINE}""", re.IGNORECASE)
+
+
 SHAPES: Final = (
     # https://user:password@host
     (re.compile(r"(://)[^\s/?#\"'\\@]+@"), rf"\1{MASK}@"),
     # https://host/path?signature=...
     (re.compile(rf"""(://(?:(?!://)[^\s"\\?#])*[?#]){_QUERY}"""), rf"\1{MASK}"),
     # X-API-Key: ...
-    (re.compile(rf"""({_HEADERS}\s*[:=,]\s*)[^\s"'\\][^"'\\]*""", re.IGNORECASE), rf"\1{MASK}"),
-    # "authorization": "Bearer ...", {'X-API-Key': '...'}, (b'Cookie', b'...'), "authorization": ["..."]
+    (re.compile(rf"""({_KEYS}\s*[:=]\s*)[^\s"'\\]{_LINE}""", re.IGNORECASE), rf"\1{MASK}"),
+    # Authorization: Bearer ..., ["authorization", "Bearer ..."]
+    (_words_of(_GRANT_NAME, _GRANT), rf"\1{MASK}"),
+    # A cookie's too: Cookie: name=..., ["cookie", "name=..."]
+    (_words_of(_COOKIE_NAME, _PAIR), rf"\1{MASK}"),
+    # "authorization": "Bearer ...", {'X-API-Key': '...'}, "authorization": ["..."]
     (
-        re.compile(rf"""({_HEADERS}\\*["']\s*[:=,]\s*[\[(]?b?\\*["'])[^"'\\]+""", re.IGNORECASE),
+        re.compile(rf"""({_HEADERS}\\*["']\s*[:=]\s*[\[(]?b?\\*["'])[^"'\\]+""", re.IGNORECASE),
+        rf"\1{MASK}",
+    ),
+    # In objects: {"name": "Cookie", "value": "..."}
+    (
+        re.compile(rf"""({_HEADERS}\\*["']\s*,\s*\\*["']value{_QUOTED}""", re.IGNORECASE),
+        rf"\1{MASK}",
+    ),
+    # In pairs: (b'Cookie', b'...'), ["x-api-key", "..."]
+    (
+        re.compile(rf"""((?:\(b?\\*["']{_HEADERS}|{_KEYS}){_PAIRED}""", re.IGNORECASE),
         rf"\1{MASK}",
     ),
     # ...&X-Amz-Signature=... where the address was cut

@@ -86,6 +86,69 @@ def test_keys_and_headers_are_masked_in_words(words: str) -> None:
     assert "s3cret" not in plain_words(words)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "x-api-key = s3cretwords",
+        "Authorization: s3cret-word",
+        "Authorization: Bearer of s3crets",
+        "HTTP_AUTHORIZATION=s3cret",
+        "cookie=s3cret",
+        "Set-Cookie: session=s3cret; Path=/",
+        r"b'GET / HTTP/1.1\r\nAuthorization: Basic s3cret\r\nCookie: a=s3cret\r\nX-API-Key: s3cret\r\n'",
+        "(b'Cookie', b's3cret'), ('x-api-key', 's3cret')",
+        '["authorization", "Bearer s3cret", "cookie", "a=s3cret", "x-webhook-secret", "s3cret"]',
+        """curl -HX-API-Key:s3cret -H 'Cookie: a=s3cret' --cookie=s3cret -H "Authorization: token s3cret" """,
+        "<CIMultiDict('X-API-Key': 's3cret', 'Proxy-Authorization': 'Basic s3cret')>",
+        r"{\"authorization\": [\"Bearer s3cret\"]}",
+        "{'Cookie': 's3cret'}",
+        "map[Authorization:[Bearer s3cret]]",
+        '[\n "authorization",\n "Bearer s3cret"\n]',
+        "Authorization: AWS AKIA:s3cret",
+        "Authorization: SharedKey account:s3cret",
+        r'"GET /\u000d\u000aX-API-Key: s3cret\u000d\u000aAuthorization: Basic s3cret"',
+        '{"name": "X-API-Key", "value": "s3cret"}, {"name": "Cookie", "value": "s3cret"}',
+    ],
+)
+def test_headers_are_masked_however_they_are_spelled(words: str) -> None:
+    """In what a library prints of a request, in a command, in JSON within JSON, whatever stands before."""
+    plain = plain_words(words)
+    assert "s3cret" not in plain
+    assert plain.count("***") == words.count("s3cret")
+
+
+@pytest.mark.parametrize("name", ["cookie", "authorization", "oatmeal-cookie", "gingerbread-authorization"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "{}: needs a person: the account is out of credit",
+        "{}: finished, 3 rejected",
+        "{}: failed: the picture is broken",
+        "2 failed: not an image, such as {}\n\nWhat is left:\n- 3 items failed.",
+        "such as {}, and 3 more",
+        '{{"item":"{}","attempt":1,"prediction_id":"p1"}}',
+        '{{"job":"{}","model":"each-upscaler"}}',
+        '["{}","sugar"]',
+    ],
+)
+def test_jobs_and_items_are_called_as_headers_are(name: str, words: str) -> None:
+    """What follows such a name in a sentence, or in JSON, is no secret unless it looks like one."""
+    assert plain_words(words.format(name)) == words.format(name)
+
+
+@pytest.mark.parametrize("name", ["oatmeal-cookie", "xx-api-key", "cookies", "my_cookie"])
+def test_a_longer_word_is_no_header(name: str) -> None:
+    """Whatever follows it, it is what somebody calls his own."""
+    for words in (f"{name}: a=1; b=2", f"{name}=3", f'{{"{name}":"a=1"}}', f"('{name}', 'a=1')"):
+        assert plain_words(words) == words
+
+
+def test_what_follows_in_the_next_line_stays() -> None:
+    """A header ends with its line."""
+    words = "Cookie: a=s3cret\nHost: h\nX-API-Key: s3cret\r\nAccept: x"
+    assert plain_words(words) == "Cookie: ***\nHost: h\nX-API-Key: ***\r\nAccept: x"
+
+
 LONG = 300_000
 NASTY = [
     "://",
@@ -100,6 +163,10 @@ NASTY = [
     "x-api-key",
     "cookie\\\\",
     "cookie: ",
+    "cookie:",
+    "cookie, a",
+    "authorization:",
+    "authorization: key ",
     "?a-",
     "&x-amz-",
     "#",
@@ -118,6 +185,6 @@ def test_the_longest_words_are_searched_in_no_time(shape: str, head: str) -> Non
             began = process_time()
             plain(words)
             took_s.append(process_time() - began)
-            if took_s[-1] < 0.2:
+            if took_s[-1] < 0.5:
                 break
-        assert min(took_s) < 0.2, (plain.__name__, took_s)
+        assert min(took_s) < 0.5, (plain.__name__, took_s)
