@@ -11,15 +11,15 @@ from typing import Final
 from PIL import ImageFile
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
 from batchup.edge.files import disk_problems
 from batchup.edge.images.pictures import BadPicture
 from batchup.edge.images.room import ROOM, pixels_of
+from batchup.edge.images.tiff import open_tiff
 
 _DECODERS: Final[dict[str, Callable[[Path], ImageFile.ImageFile]]] = {
     "BMP": BmpImageFile,
-    "TIFF": TiffImageFile,
+    "TIFF": open_tiff,
     "AVIF": AvifImageFile,
 }
 _UNSCALED: Final = ("F", "I")  # of measurements, as a rule: taken for shades they are nearly all black
