@@ -1,7 +1,7 @@
 """A job: the manifest and everything that was decided about how to run it, validated and frozen."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -11,6 +11,7 @@ from batchup.core.profile import Profile
 from batchup.errors import ConfigProblem
 from batchup.settings.environment import PREFIX
 from batchup.settings.known import validate
+from batchup.settings.notify import Notify
 from batchup.settings.offers import lacks
 from batchup.settings.outputs import BY_ID, check_bucket, check_folders, is_bucket
 from batchup.settings.profiles import DEFAULT, load_profile
@@ -22,6 +23,7 @@ from batchup.settings.units import Rate
 __all__ = [
     "Job",
     "Limits",
+    "Notify",
     "Output",
     "Polling",
     "Prepare",
@@ -71,7 +73,8 @@ class RunPolicy:
 
     With `dedupe` items that ask for the same are bought once. `executor` says where uploads and downloads
     are made: threads, processes[:N], ray://ADDRESS or dask://ADDRESS. Without `allow_empty` it is an error
-    when a manifest that had items has none any more.
+    when a manifest that had items has none any more. `cutoff` says what a deadline does with what is in
+    flight: creates end early enough to drain it, or go on and it is left; aborted, running downloads too.
     """
 
     on_in_doubt: Literal["reconcile", "hold", "resubmit"] = "reconcile"
@@ -80,6 +83,7 @@ class RunPolicy:
     on_unknown: Literal["error", "drop", "send"] = "error"
     executor: str = "threads"
     allow_empty: bool = False
+    cutoff: Literal["drain", "leave", "abort"] = "drain"
 
     def __post_init__(self) -> None:
         validate("run", self)
@@ -210,7 +214,7 @@ class Job:
 
     A relative `manifest` lies in `base`; image paths inside a manifest are relative to the manifest's
     own folder, those in `input` to the job file's. `simulator` is None when the service is real, `webhook`
-    when there are only polls.
+    when there are only polls, `notify` when nobody is told of a run's end.
     """
 
     name: str
@@ -227,8 +231,14 @@ class Job:
     prepare: Prepare = field(default_factory=Prepare)
     service: Service = field(default_factory=Service)
     webhook: Webhook | None = None
+    notify: Notify | None = None
     simulator: Simulation | None = None
     _loaded: _Loaded | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def speed(self) -> float:
+        """How many times faster than life the service's time runs: only a simulated one's does."""
+        return 1.0 if self.simulator is None else self.simulator.speed
 
     def __post_init__(self) -> None:
         validate("", self)
@@ -266,7 +276,8 @@ class Job:
         environ = os.environ if environ is None else environ
         settings = read_settings(source, overrides=overrides, environ=environ)
         job = cls._from_settings(settings, path=file.absolute(), default_name=file.stem)
-        kept = _without_key(environ, job.service.key)
+        places = [job.service.key, *(job.notify.addresses.values() if job.notify else ())]
+        kept = _without_secrets(environ, {place.removeprefix("env:") for place in places})
         return replace(job, _loaded=_Loaded(overrides, kept, job.limits))
 
     @classmethod
@@ -294,7 +305,7 @@ class Job:
         top = settings.section("")
         name = top.get("name", default_name)
         service = Service(**settings.section("service"))
-        webhook = settings.section("webhook")
+        webhook, notify = settings.section("webhook"), settings.section("notify")
         output = settings.section("output")
         place = output.pop("dir", None)
         if is_bucket(place):
@@ -316,14 +327,11 @@ class Job:
             prepare=Prepare(**settings.section("prepare")),
             service=service,
             webhook=Webhook(**webhook) if webhook else None,
+            notify=Notify(**notify) if notify else None,
             simulator=Simulation(**settings.section("simulator")) if service.is_simulated else None,
         )
 
 
-def _without_key(environ: Mapping[str, str], key: str) -> dict[str, str]:
-    """Pick our settings out of an environment; the variable that holds the key stays where it is."""
-    return {
-        name: value
-        for name, value in environ.items()
-        if name.startswith(PREFIX) and name != key.removeprefix("env:")
-    }
+def _without_secrets(environ: Mapping[str, str], secrets: Container[str]) -> dict[str, str]:
+    """Pick our settings out of an environment; the variables that hold secrets stay where they are."""
+    return {name: value for name, value in environ.items() if name.startswith(PREFIX) and name not in secrets}

@@ -2,9 +2,10 @@
 
 import importlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, NoReturn
 
 import click
@@ -36,22 +37,26 @@ class LazyCommands(click.Group):
         "audit": "Name every prediction that was paid for and not claimed, by the service's list.",
         "check": "Validate a job and its manifest, and say what a run would do.",
         "fields": "Explain every field of batchup's JSON outputs.",
+        "history": "Show the last runs side by side: saved, failed, spend, pace, how they ended.",
         "report": "Write one page of what a job has made: before and after, failures, figures.",
         "init": "Write a job file for a folder or manifest, every parameter of the model explained.",
+        "monitoring": "Print a Grafana dashboard, Prometheus' alerts, or the list of metrics.",
         "models": "List the service's models, or show one: parameters, bounds, defaults, price.",
+        "notify": "Say who is told how a run ended, or try it: webhook, mail and the like, pings.",
         "rerun": "Make failed items ready again, all of them or those of a cause; sends nothing.",
         "resolve": "Decide about creates of which nobody knows whether they were accepted.",
         "plot": "Draw the pace of a run: requests, slots, how late ends were found.",
         "results": "Write out what became of each item: JSON Lines, CSV, Parquet, or a manifest.",
         "run": "Run a job; the same command again continues it.",
+        "schedule": "Have a job run every night by systemd, cron or Kubernetes, and say when it starts.",
         "simulate": "Run the service's simulator, stand-alone.",
         "verify": "Hash every saved picture again, and fetch anew what is missing or wrong.",
         "status": "Say how a job stands, running or not.",
     }
 
     groups: ClassVar[dict[str, tuple[str, ...]]] = {
-        "Run a job": ("models", "init", "check", "run"),
-        "See how it went": ("status", "report", "results", "plot"),
+        "Run a job": ("models", "init", "check", "run", "schedule"),
+        "See how it went": ("status", "history", "report", "results", "plot", "notify"),
         "Put things right": ("rerun", "resolve", "audit", "verify"),
     }
     """Which commands are listed together, in this order; all the others are listed at the end."""
@@ -61,6 +66,9 @@ class LazyCommands(click.Group):
     ) -> click.Context:
         """Read the command line; whoever interrupts even that finds the code of an interruption."""
         try:
+            with _no_interruption_lost():
+                from batchup.cli.failing import drop_lost_words_at_the_end  # noqa: PLC0415 -h stays quick
+            drop_lost_words_at_the_end()
             return super().make_context(info_name, args, parent, **extra)
         except KeyboardInterrupt:
             _leave()
@@ -70,7 +78,12 @@ class LazyCommands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand; one that an interruption ends without a word ends as the signal would."""
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()  # now, while there are words for what it does not take
+        except click.ClickException as problem:
+            _show(problem)
         except KeyboardInterrupt:
             _leave()
         except OSError as error:
@@ -141,6 +154,15 @@ def _leave() -> NoReturn:
     reraise(signal.SIGINT)
 
 
+def _show(problem: click.ClickException) -> NoReturn:
+    """End as click does, in words that a journal takes for those of an error."""
+    from batchup.edge.telling.journal import said_as  # noqa: PLC0415 -h stays quick
+
+    with suppress(OSError), said_as("error"):
+        problem.show()
+    sys.exit(problem.exit_code)
+
+
 def _end(error: OSError) -> NoReturn:
     """End in words where what is printed cannot be written, whichever command prints it."""
     from batchup.cli.failing import end_by_the_system  # noqa: PLC0415 -h stays quick
@@ -162,6 +184,8 @@ def main() -> None:
     """
     from batchup.cli.failing import stand_in_for_closed_streams  # noqa: PLC0415 -h stays quick
     from batchup.edge.handles import keep_standard_handles  # noqa: PLC0415 -h stays quick
+    from batchup.edge.telling.journal import speak_to_the_journal  # noqa: PLC0415 -h stays quick
 
     keep_standard_handles()
     stand_in_for_closed_streams()
+    speak_to_the_journal()

@@ -95,6 +95,7 @@ def command(
         outlook = _look(loaded, card, forecast=forecast, is_decoding=not no_decode)
         refuse_missing_workers(loaded)
         _tell_columns(loaded)
+        _tell_unaddressed(loaded)
         _show(loaded, outlook, None if told is None else told.balance_usd, night, as_json=as_json)
         if outlook.emptied is not None:
             raise outlook.emptied
@@ -135,6 +136,16 @@ def _tell_columns(job: Job) -> None:
         click.echo(printable(words), err=True)
 
 
+def _tell_unaddressed(job: Job) -> None:
+    """Say who could not be told how a run ended; that stops no run."""
+    if job.notify is None:
+        return
+    from batchup.edge.notify.addresses import NAMES, find_addresses  # noqa: PLC0415 -h stays quick
+
+    for way, why in find_addresses(job.notify)[1].items():
+        click.echo(printable(f"notify: {NAMES[way]}: {why}"), err=True)
+
+
 def _ask(job: Job, key: str | None, *, offline: bool) -> "Told | None":
     """Return what the service told, and keep its description of the model; None where nobody was asked."""
     if job.simulator is not None:
@@ -171,7 +182,7 @@ def _card(job: Job, told: "Told | None") -> "ModelCard | None":
 
 
 def _show(job: Job, outlook: "Outlook", balance_usd: float | None, night_s: float, *, as_json: bool) -> None:
-    from batchup.cli.forecasting import as_json_line, lines, speed_of  # noqa: PLC0415 -h stays quick
+    from batchup.cli.forecasting import as_json_line, lines  # noqa: PLC0415 -h stays quick
     from batchup.cli.planning import count_lines, plan_lines  # noqa: PLC0415 -h stays quick
     from batchup.cli.prices import money_lines, warnings  # noqa: PLC0415 -h stays quick
     from batchup.edge.feeding.emptied import empty_words  # noqa: PLC0415 -h stays quick
@@ -196,9 +207,7 @@ def _show(job: Job, outlook: "Outlook", balance_usd: float | None, night_s: floa
     for line in money_lines(job, outlook, balance_usd):
         click.echo(line)
     said = (
-        plan_lines(outlook, night_s, speed_of(job))
-        if outlook.forecast is None
-        else lines(job, outlook, night_s)
+        plan_lines(outlook, night_s, job.speed) if outlook.forecast is None else lines(job, outlook, night_s)
     )
     for line in said:
         click.echo(line)

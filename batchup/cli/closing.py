@@ -12,6 +12,7 @@ from batchup.core.advice import advise
 from batchup.core.books import Books
 from batchup.core.money import dollars
 from batchup.core.names import FOLDER
+from batchup.core.reasons import reason_in_words
 from batchup.core.summary import Summary
 from batchup.edge.telling.printable import printable
 from batchup.edge.telling.words import duration
@@ -24,16 +25,6 @@ _LABEL_COLUMNS: Final = 9
 _COUNT_COLUMNS: Final = 6
 _FILE_TIME_S: Final = 2.0  # how exactly a file system keeps its times
 _OTHERS: Final = "lists, uploads, look-ups, refused creates"
-_ENDS: Final = {
-    "finished": "finished",
-    "nothing_to_do": "nothing to do",
-    "signal": "stopped",
-    "stopped": "stopped by its button",
-    "deadline": "stopped, as the time was up",
-    "item_limit": "stopped after as many items as --limit allows",
-    "spend_limit": "stopped, as max_spend is reached",
-    "bug": "ended by a bug in batchup",
-}
 
 
 def closing_words(
@@ -43,7 +34,7 @@ def closing_words(
 
     `ended_at` is when the run ended, in Unix seconds: just now, unless given.
     """
-    ended = _ENDS.get(summary.reason, summary.reason.replace("_", " "))
+    ended = reason_in_words(summary.reason)
     if summary.pilot is not None and summary.reason == "item_limit":
         ended = "stopped after its pilot"
     lines = ["", f"{printable(summary.job)}: {ended}; {summary.items} items in all"]
@@ -119,8 +110,7 @@ def _figures(summary: Summary, job: Job, width: int) -> Iterator[str]:
     yield from beside("window", _window(summary, job), width, _LABEL_COLUMNS)
     yield from beside("time", _time(summary, job), width, _LABEL_COLUMNS)
     if summary.pilot is not None:
-        speed = 1.0 if job.simulator is None else job.simulator.speed
-        for k, line in enumerate(pilot_lines(summary.pilot, speed)):
+        for k, line in enumerate(pilot_lines(summary.pilot, job.speed)):
             yield from beside("" if k else "pilot", line, width, _LABEL_COLUMNS)
     if summary.books is not None and summary.books.accepted:
         for label, line in zip(("books", ""), books_lines(summary.books), strict=False):
@@ -137,11 +127,10 @@ def _window(summary: Summary, job: Job) -> str:
 
 def _time(summary: Summary, job: Job) -> str:
     """Say how long it took and how fast that was; with a simulator in its time, as all rates are."""
-    speed = 1.0 if job.simulator is None else job.simulator.speed
     words, saved = duration(summary.wall_s), summary.saved - summary.skipped
     if saved and summary.wall_s > 0:
-        words += f"; {60 * saved / (summary.wall_s * speed):.1f} saved a minute"
-        words += "" if speed == 1 else f" (of simulated time, {speed:g} times as fast)"
+        words += f"; {60 * saved / (summary.wall_s * job.speed):.1f} saved a minute"
+        words += "" if job.speed == 1 else f" (of simulated time, {job.speed:g} times as fast)"
     return words
 
 

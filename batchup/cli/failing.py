@@ -1,5 +1,6 @@
 """How a command ends when it cannot go on: one sentence what is wrong, one what to do, and the exit code."""
 
+import atexit
 import errno
 import os
 import sys
@@ -7,9 +8,10 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from batchup.core.redaction import plain_words
+from batchup.edge.telling.journal import said_as
 from batchup.edge.telling.printable import printable
 from batchup.errors import BatchupError, DiskProblem, InternalProblem
 
@@ -38,15 +40,39 @@ def end_by_the_system(error: OSError, *, debug: bool) -> NoReturn:
     """End in words for what the system refuses, but raise it again where nobody reads any more."""
     if error.errno == errno.EPIPE:
         raise error  # click ends quietly
+    drop_what_is_lost(sys.stdout)
     if debug:
         _show_where(error)
     explain(DiskProblem(f"{error.filename or 'standard output'}: {error.strerror}"))
     sys.exit(DiskProblem.exit_code)
 
 
+def drop_what_is_lost(stream: TextIO) -> None:
+    """Forget what a standard stream does not take: Python would try again at its end, and exit with 120."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def drop_lost_words_at_the_end() -> None:
+    """Have the process keep its exit code where standard error has not taken the last words."""
+    atexit.unregister(_drop_lost_words)  # once is enough
+    atexit.register(_drop_lost_words)
+
+
+def _drop_lost_words() -> None:
+    try:
+        sys.stderr.flush()
+    except OSError:
+        drop_what_is_lost(sys.stderr)
+    except (ValueError, AttributeError):
+        pass  # it is closed, and holds nothing
+
+
 def explain(problem: BatchupError) -> None:
     """Say on standard error what is wrong and what to do."""
-    with suppress(OSError, ValueError, AttributeError):
+    with suppress(OSError, ValueError, AttributeError), said_as("error"):
         for line in f"batchup: {problem}".splitlines():
             sys.stderr.write(f"{printable(line)}\n")
         sys.stderr.flush()

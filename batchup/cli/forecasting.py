@@ -18,7 +18,7 @@ def lines(job: Job, outlook: Outlook, night_s: float) -> Iterator[str]:
     if seen is None or seen.items == 0:
         yield "forecast: nothing is outstanding"
         return
-    speed = speed_of(job)
+    speed = job.speed
     nights = seen.nights(night_s * speed)
     clock = "" if speed == 1 else f" of simulated time, {speed:g} times as fast"
     yield (
@@ -39,22 +39,17 @@ def as_json_line(job: Job, outlook: Outlook, balance_usd: float | None, night_s:
     """Return the same as one JSON object, with what is known of the money and the disk."""
     found: dict[str, Any] = {
         "job": job.name,
-        **plan_fields(outlook, night_s, speed_of(job)),
+        **plan_fields(outlook, night_s, job.speed),
         **money_fields(outlook, balance_usd),
         "disk": outlook.shortage,
     }
     seen = outlook.forecast
     if seen is not None:
-        speed = speed_of(job)
+        speed = job.speed
         cost = None if outlook.cost is None else outlook.cost.likely_usd
         fields = {**seen.as_dict(), "wall_s": round(seen.wall_s / speed, 1), "cost_usd": cost}
         found["forecast"] = {**fields, "nights": seen.nights(night_s * speed)}
     return msgspec.json.encode(found).decode()
-
-
-def speed_of(job: Job) -> float:
-    """Return how many times faster than life the job's service runs."""
-    return 1.0 if job.simulator is None else job.simulator.speed
 
 
 def _durations(job: Job, seen: Forecast) -> str:

@@ -15,6 +15,7 @@ from batchup.cli.options import DEBUG, known_slugs
 from batchup.core.schema_words import Parameter, image_of
 from batchup.errors import DataProblem, OutputProblem, UsageProblem
 from batchup.job import Job
+from batchup.settings.homes import from_home
 
 if TYPE_CHECKING:
     from batchup.core.account import ModelCard
@@ -116,7 +117,7 @@ def _refuse_missing(source: str | None) -> None:
 
     if source is None or _is_elsewhere(source) or is_glob(source) or has_braces(source):
         return
-    if not Path(source).expanduser().exists():
+    if not from_home(source).exists():
         remedy = "Name a folder of images, a manifest or a glob that is there; without one `init` names none."
         raise DataProblem(f"There is no {source}.", remedy=remedy)
 

@@ -1,11 +1,12 @@
 """Kinds of option that several commands share."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from batchup.cli.instants import next_instant
 from batchup.settings.units import parse_duration
 
 
@@ -33,23 +34,13 @@ class Instant(click.ParamType[datetime]):
         """Read it as the next such instant from now on."""
         if isinstance(value, datetime):
             return value
-        now = datetime.now().astimezone()
         text = str(value)
         try:
-            if "T" in text or " " in text.strip():
-                return _aware(datetime.fromisoformat(text))
-            day = _aware(datetime.fromisoformat(f"{now:%Y-%m-%d}T{text}"))
+            return next_instant(text, datetime.now().astimezone())
         except ValueError:
             self.fail(
                 f'expected a time such as 06:00, 06:00+02:00 or 2026-01-31T06:00, got "{text}"', param, ctx
             )
-        while day <= now:
-            day += timedelta(days=1)
-        return day
-
-
-def _aware(instant: datetime) -> datetime:
-    return instant if instant.tzinfo else instant.astimezone()
 
 
 def known_slugs(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:

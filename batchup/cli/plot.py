@@ -90,13 +90,14 @@ def _refuse(output: Path, source: str) -> None:
 
 def _pace(source: str, run_id: str | None, rate: Rate | None, concurrency: int) -> Pace:
     from batchup.edge.telling.pace_source import pace_of_file, pace_of_simulator  # noqa: PLC0415 -h stays quick
+    from batchup.edge.telling.rotating import parts_of  # noqa: PLC0415 -h stays quick
 
     if source.startswith(("http://", "https://")):
         return pace_of_simulator(source, rate=rate, concurrency=concurrency)
     path = Path(source)
     if path.suffix == ".toml":
         path = Job.load(path).output.dir / LOG_NAME
-        if not path.exists():
+        if not parts_of(path):
             raise DataProblem(
                 f"{source} has not run yet: there is no {path}.",
                 remedy=f"Start it with `batchup run {source}`.",

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from batchup.cli.reference_check import CHECK, PILOT
+from batchup.cli.reference_history import HISTORY
 from batchup.cli.reference_log import EVENTS, FIELDS
+from batchup.cli.reference_notify import NOTIFY
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ _RUN: Final = {
     "spend_usd": "what this run's predictions cost, in USD",
     "job_spend_usd": "what the job's predictions cost over all runs, in USD",
     "wall_s": "how long this run took, in seconds",
+    "optimum_share": "its creates a minute, as a share of the most that polls of single predictions allow;"
+    " null of a run too short to tell",
     **PILOT,
     "books": "what became of every create of the job; null if the checkpoint was not read",
     "books.accepted": "creates that were accepted, or perhaps: well + badly + in_flight + unknown + in_doubt"
@@ -106,8 +110,18 @@ _STATUS: Final = {
     "now.creates_end_s": "until nothing more is created; null without a deadline",
     "now.goal": "items done when a run with --limit has done its own; null without a limit: all of total",
     "now.is_stopping": "whether what is in flight is finished, and nothing more is created",
+    "now.plan": "what a run with a deadline can still do by then; null without one",
+    "now.plan.deadline_s": "until the deadline",
+    "now.plan.last_create_s": "until the last create that lands by then; 0 when nothing more is created",
+    "now.plan.cutoff": "what the deadline does with what is in flight: drain, leave or abort",
+    "now.plan.fits": "whether all that this run is to do is created by then; null while nobody knows",
+    "now.plan.count": "items that are probably still created by then, or null",
+    "now.plan.left": "items that are not, or null",
+    "now.plan.nights_left": "further runs as long as this one that these take; null where not one fits",
     "now.shared": "items saved in this run with the output of an equal one (they are in saved too)",
     "summary": "null while the run goes on, then what `batchup fields run` explains",
+    "later_run": "a run that ended since and left no status, as `batchup fields history` explains one of"
+    " its runs; only `status --json` has it, and only where there is one",
     "running": "what is in flight, the oldest first, at most 50",
     "running[].id": "the item's id",
     "running[].prediction_id": "the service's id, or null",
@@ -293,11 +307,13 @@ _STATS_LOG: Final = {
 PAGES: Final[Mapping[str, Page]] = {
     "audit": Page("The object that `batchup audit --json` prints.", _AUDIT),
     "check": Page("The object that `batchup check --json` prints.", CHECK),
+    "history": Page("The object that `batchup history --json` prints.", HISTORY),
     "log": Page(
         "A line of run.log.jsonl in the output folder: what happened, as it happens.", FIELDS, EVENTS
     ),
     "models": Page("The object that `batchup models --json` prints.", _MODELS),
     "model": Page("The object that `batchup models SLUG --json` prints.", _MODEL),
+    "notify": Page("The object that is posted to the webhook of `[notify]`.", NOTIFY),
     "rejects": Page("A line of rejects.jsonl in the output folder, for each row not sent.", _REJECTS),
     "rerun": Page("The object that `batchup rerun --json` prints.", _RERUN),
     "resolve": Page("The object that `batchup resolve --json` prints.", _RESOLVE),

@@ -11,9 +11,11 @@ import click
 from batchup.cli.report import write
 from batchup.core.items import Outcome
 from batchup.core.redaction import plain_words
+from batchup.edge.listeners import put_back
 from batchup.edge.lock import is_held
 from batchup.edge.page.ahead import Ahead
 from batchup.edge.page.gather import read_status
+from batchup.edge.telling.journal import said_as
 from batchup.edge.telling.status import Status
 from batchup.errors import BatchupError, Locked
 from batchup.job import Job
@@ -25,7 +27,6 @@ HURRY_S: Final = 3.0
 """How long the whole report may take after a signal, which has promised an end; no thumbnail is made then."""
 
 _AGAIN_S: Final = 0.5  # Python drops an exception that meets it in a callback
-_STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class TimeUp(KeyboardInterrupt):
@@ -47,16 +48,13 @@ def reporting(
     try:
         yield ahead.take
     finally:
-        handlers = [(number, signal.getsignal(number)) for number in _STOPPING]
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt), put_back():
             catch_signals()
             status = read_status(job.output.dir)
             is_hurried = _was_signalled(status)
             ahead.close(is_waiting=not is_hurried)
             if _run_of(status) != before:  # a run that came to nothing leaves the report as it is
                 _write(job, typed, is_quiet=is_quiet, is_hurried=is_hurried)
-        for number, handler in handlers:
-            signal.signal(number, handler)
 
 
 def _run_of(status: Status | None) -> str | None:
@@ -71,7 +69,7 @@ def _write(job: Job, typed: Path, *, is_quiet: bool, is_hurried: bool) -> None:
     """Write it; what prevents that is one line on standard error, as how the run ended stays as it is."""
     why = _prevented(job, typed, is_quiet=is_quiet, is_hurried=is_hurried)
     if why is not None and not is_quiet:
-        with suppress(OSError, ValueError, AttributeError):
+        with suppress(OSError, ValueError, AttributeError), said_as("warning"):
             click.echo(plain_words(f"batchup: the report was not written: {why}"), err=True)
 
 

@@ -2,17 +2,21 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchup.cli.collector import seldom_collecting
+from batchup.cli.ending import is_mailed, print_json, say_how_it_went, say_of_hung
 from batchup.cli.failing import problems_end_the_command
+from batchup.cli.interrupting import Interrupted, catch_signals, unwrapped
+from batchup.cli.loading import load_or_tell
 from batchup.cli.options import DEBUG, JOB_FILE, Instant, Length
 from batchup.cli.serving import (
     SERVE_ANYWHERE,
@@ -24,9 +28,12 @@ from batchup.cli.serving import (
 from batchup.cli.turns import short_turns
 from batchup.core.items import Outcome
 from batchup.core.pilot import MOST
-from batchup.core.summary import Summary
+from batchup.core.summary import SIGNALLED, Summary
 from batchup.errors import BatchupError, DiskProblem, InternalProblem, UsageProblem
 from batchup.job import Job
+
+if TYPE_CHECKING:
+    from batchup.edge.supervision.supervisor import Stall
 
 EPILOG = """\b
 Exit codes:
@@ -35,7 +42,7 @@ Exit codes:
   2  wrong usage                       75  stopped, work is left: run again
   3  finished, some failed, rejected   76  the service's answers make no sense
   4  finished, some held, or paid and  77  key refused
-     unclaimed (see results.jsonl)     78  configuration
+     not fetched (see results.jsonl)   78  configuration
  11  another run holds this job        79  out of credit
  65  manifest or checkpoint unusable  129  hung up: run again
  69  service unavailable              130  interrupted: run again
@@ -57,6 +64,10 @@ Environment:
                            the like) for those that are public,
                            AWS_ALLOW_HTTP=true for an endpoint at http://
   NO_COLOR                 no colour on the terminal
+  NOTIFY_SOCKET            systemd's: where it is told how the run goes,
+  WATCHDOG_USEC            after how long without a sign it ends the run,
+  WATCHDOG_PID             whose sign that is,
+  JOURNAL_STREAM           and which stream is its journal
 
 `batchup fields run` explains what --json prints.
 
@@ -82,7 +93,7 @@ class RunCommand(ServingCommand):
         except click.UsageError:
             if "--json" in given:
                 path = next((Path(word) for word in given if word.endswith(".toml")), Path())
-                _print_json(_nothing(path, UsageProblem.reason, UsageProblem.exit_code))
+                print_json(_nothing(path, UsageProblem.reason, UsageProblem.exit_code))
             raise
 
 
@@ -105,6 +116,12 @@ class RunCommand(ServingCommand):
 @click.option("--max-duration", type=Length(), metavar="7h", help="Be done after so long.")
 @click.option(
     "--stop-at", type=Instant(), metavar="06:00", help="Be done by this time of day: local, or 06:00+02:00."
+)
+@click.option(
+    "--cutoff",
+    type=click.Choice(["drain", "leave", "abort"]),
+    help="With either of these: drain stops creating early enough that what is in flight lands; leave creates"
+    " until then and leaves it to the next run, abort drops running downloads too.  [drain]",
 )
 @click.option("--max-spend", type=float, metavar="USD", help="Never let the whole job cost more than this.")
 @click.option("--concurrency", type=int, metavar="N", help="Predictions in flight at one time.")
@@ -129,9 +146,17 @@ class RunCommand(ServingCommand):
 )
 @click.option("--strict", is_flag=True, help="One bad row in the manifest and nothing is created.")
 @click.option("--no-progress", is_flag=True, help="No bar and no progress lines.")
-@click.option("-q", "--quiet", is_flag=True, help="Nothing on standard error but problems that end the run.")
+@click.option(
+    "-q", "--quiet", is_flag=True, help="Nothing on standard error where it ends with 0 or 75, else why."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON line at the end.")
 @click.option("--no-report", is_flag=True, help="Write no report.html when the run ends.")
+@click.option(
+    "--metrics-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE.prom",
+    help="Keep figures there for Prometheus' node exporter (`batchup monitoring` lists them).",
+)
 @serve_option("Show the run live in a browser, with a button that stops it in order.")
 @SERVE_ANYWHERE
 @click.option(
@@ -154,7 +179,7 @@ def command(job: Path, **flags: Any) -> None:
     if summary.reason == "signal":
         from batchup.edge.signals import reraise  # noqa: PLC0415 -h stays quick
 
-        reraise(signal.Signals(summary.exit_code - 128))
+        reraise(signal.Signals(summary.exit_code - SIGNALLED))
     sys.exit(summary.exit_code)
 
 
@@ -163,20 +188,22 @@ def _run(path: Path, flags: Mapping[str, Any]) -> Summary:
     summary = _nothing(path, InternalProblem.reason, InternalProblem.exit_code)
     is_told = True
     try:
-        heed = _catch_signals()
-        with _unwrapped(heed):
+        heed = catch_signals()
+        with unwrapped(heed):
             summary = _run_job(path, flags, heed)
     except BatchupError as problem:
         summary = problem.summary or _nothing(path, problem.reason, problem.exit_code)
         if summary.items and not flags["quiet"]:  # it came as far as to have something to tell
-            _say(_closing_words(summary, Job.load(path, overrides=_overrides(flags)), path))
+            say_how_it_went(summary, Job.load(path, overrides=_overrides(flags)), path)
         raise
     except KeyboardInterrupt as interruption:
         number = interruption.number if isinstance(interruption, Interrupted) else signal.SIGINT
-        summary = _nothing(path, "signal", 128 + number)
+        summary = _nothing(path, "signal", SIGNALLED + number)
     finally:
+        if flags["metrics_file"] is not None and not summary.run:  # else the run has told it
+            _note_unbegun(path, flags, summary)
         if flags["as_json"]:
-            is_told = _print_json(summary)
+            is_told = print_json(summary)
     if not is_told and summary.exit_code == 0:  # what the run itself has to say goes before
         return replace(summary, exit_code=DiskProblem.exit_code)
     return summary
@@ -184,34 +211,50 @@ def _run(path: Path, flags: Mapping[str, Any]) -> Summary:
 
 def _run_job(path: Path, flags: Mapping[str, Any], heed: Callable[[], None]) -> Summary:
     from batchup import api  # noqa: PLC0415 -h stays quick
+    from batchup.cli.supervising import supervised  # noqa: PLC0415 -h stays quick
     from batchup.edge.handles import raise_handle_limit  # noqa: PLC0415 -h stays quick
+    from batchup.edge.manifest.copies import STDIN  # noqa: PLC0415 -h stays quick
+    from batchup.edge.notify.hung import tell_hung  # noqa: PLC0415 -h stays quick
     from batchup.edge.progress import make_printer  # noqa: PLC0415 -h stays quick
+    from batchup.edge.signals import stand  # noqa: PLC0415 -h stays quick
+    from batchup.edge.supervision.ending import put_down  # noqa: PLC0415 -h stays quick
 
     heed()
     if flags["sample"] is not None and flags["limit"] is not None:
         raise UsageProblem("--sample and --limit do not go together.", remedy="Give one of them.")
     refuse_idle_anywhere(flags["serve"], is_anywhere=flags["serve_anywhere"])
-    job = Job.load(path, overrides=_overrides(flags))
+    job = load_or_tell(path, _overrides(flags), is_quiet=flags["quiet"])
     raise_handle_limit()
     printer = make_printer(quiet=flags["quiet"], progress=not flags["no_progress"])
-    with _reporting(job, path, flags) as on_outcome:
+    put_down_hung = partial(put_down, job, flags["metrics_file"])
+    watched = supervised(
+        partial(_print_hung, job, flags),
+        put_down_hung,
+        partial(tell_hung, job),
+        is_piped=job.manifest == STDIN,
+    )
+    with watched as supervisor, _reporting(job, path, flags) as on_outcome:
         summary = api.run_sync(
             job,
             limit=flags["limit"],
             sample=flags["sample"],
-            max_duration_s=_max_duration_s(flags),
+            max_duration_s=flags["max_duration"],
+            stop_at=_stop_at(flags["stop_at"]),
             rerun_failed=flags["rerun_failed"],
             strict=flags["strict"],
             handle_signals=True,
+            on_ended=stand,
             log_level=flags["log_level"],
             serve=flags["serve"],
             serve_anywhere=flags["serve_anywhere"],
             on_serve=say_address if flags["quiet"] else None,
+            metrics_file=flags["metrics_file"],
             printer=printer,
             on_outcome=on_outcome,
+            supervisor=supervisor,
         )
-    if not flags["quiet"]:
-        _say(_closing_words(summary, job, path))
+    if not flags["quiet"] or is_mailed(summary):
+        say_how_it_went(summary, job, path)
     return summary
 
 
@@ -223,51 +266,7 @@ def _reporting(
         return nullcontext()
     from batchup.cli.reporting import reporting  # noqa: PLC0415 -h stays quick
 
-    return reporting(job, path, is_quiet=flags["quiet"], catch_signals=_catch_signals)
-
-
-class Interrupted(KeyboardInterrupt):
-    """A signal came before the run listened to signals itself."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-
-def _catch_signals() -> Callable[[], None]:
-    """Make a signal an exception until the run has its own way with it; an ignored one stays ignored.
-
-    What is returned raises again what came and was lost: Python drops an exception that meets it in a
-    callback, and while it imports there are many.
-    """
-    came: list[int] = []
-
-    def interrupt(number: int, _frame: object) -> NoReturn:
-        came.append(number)
-        sys.unraisablehook = lambda _told: None  # the command ends; what is half made is no news
-        raise Interrupted(number)
-
-    def heed() -> None:
-        if came:
-            raise Interrupted(came[0])
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
-    return heed
-
-
-@contextmanager
-def _unwrapped(heed: Callable[[], None]) -> Iterator[None]:
-    """Raise as itself the interruption of which Python has made an error of its own.
-
-    It does so with what meets the making of a class, and while it imports many are made.
-    """
-    try:
-        yield
-    except (RuntimeError, SystemError):
-        heed()
-        raise
+    return reporting(job, path, is_quiet=flags["quiet"], catch_signals=catch_signals)
 
 
 def _overrides(flags: Mapping[str, Any]) -> dict[str, object]:
@@ -280,49 +279,38 @@ def _overrides(flags: Mapping[str, Any]) -> dict[str, object]:
         "on_in_doubt": "run.on_in_doubt",
         "on_change": "run.on_change",
         "executor": "run.executor",
+        "cutoff": "run.cutoff",
     }
     return {place: flags[flag] for flag, place in places.items() if flags[flag] is not None}
 
 
-def _max_duration_s(flags: Mapping[str, Any]) -> float | None:
-    lengths = [] if flags["max_duration"] is None else [float(flags["max_duration"])]
-    stop_at: datetime | None = flags["stop_at"]
-    if stop_at is not None:
-        length = (stop_at - datetime.now().astimezone()).total_seconds()
-        if length <= 0:
-            raise UsageProblem(f"--stop-at {stop_at:%Y-%m-%d %H:%M} is over.", remedy="Give a time to come.")
-        lengths.append(length)
-    return min(lengths, default=None)
+def _stop_at(given: datetime | None) -> float | None:
+    """Return it in Unix seconds."""
+    if given is None:
+        return None
+    if given <= datetime.now().astimezone():
+        raise UsageProblem(f"--stop-at {given:%Y-%m-%d %H:%M} is over.", remedy="Give a time to come.")
+    return given.timestamp()
+
+
+def _note_unbegun(path: Path, flags: Mapping[str, Any], summary: Summary) -> None:
+    from batchup.edge.metrics.unbegun import note_unbegun  # noqa: PLC0415 -h stays quick
+
+    job: Job | None = None
+    with suppress(BatchupError):
+        job = Job.load(path, overrides=_overrides(flags))
+    note_unbegun(flags["metrics_file"], summary, job)
 
 
 def _nothing(path: Path, reason: str, exit_code: int) -> Summary:
     return Summary(job=path.stem, run="", reason=reason, exit_code=exit_code)
 
 
-def _print_json(summary: Summary) -> bool:
-    """Print the summary; False, and said on standard error, where it is lost to somebody who waits for it."""
-    import msgspec  # noqa: PLC0415 -h stays quick
+def _print_hung(job: Job, flags: Mapping[str, Any], stall: "Stall") -> None:
+    from batchup.edge.supervision.ending import summary_of  # noqa: PLC0415 -h stays quick
 
-    try:
-        with suppress(ValueError, AttributeError):  # closed before it began, it is None
-            sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
-            sys.stdout.flush()
-    except BrokenPipeError:
-        return True  # whoever read it has left
-    except OSError as problem:
-        _say([f"batchup: the summary is lost, standard output does not take it: {problem.strerror}"])
-        return False
-    return True
-
-
-def _say(lines: list[str]) -> None:
-    with suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write("".join(f"{line}\n" for line in lines))
-        sys.stderr.flush()
-
-
-def _closing_words(summary: Summary, job: Job, path: Path) -> list[str]:
-    """Say how it went, where things are, and what to type next."""
-    from batchup.cli.closing import closing_words  # noqa: PLC0415 -h stays quick
-
-    return closing_words(summary, job, path)
+    summary = summary_of(job, stall)
+    if stall.settled is not None and (not flags["quiet"] or is_mailed(summary)):
+        say_of_hung(stall.why)
+    if flags["as_json"]:
+        print_json(summary)

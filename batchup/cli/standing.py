@@ -1,4 +1,4 @@
-"""How a job stands, in lines for a person: from `status.json` alone."""
+"""How a job stands, in lines for a person: from `status.json`, and how a run ended that left none."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,8 +8,10 @@ from typing import Final
 
 from batchup.cli.causes import beside
 from batchup.cli.closing import HEAD_COUNT, closing_words, shared_words
+from batchup.core.history import PastRun
 from batchup.core.money import dollars
 from batchup.core.picture import Running, Snapshot
+from batchup.edge.telling.planned import plan_words
 from batchup.edge.telling.printable import printable
 from batchup.edge.telling.status import Status
 from batchup.edge.telling.words import done_count, duration, goal_of, of_all, requests_of
@@ -23,11 +25,15 @@ _CELLS: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A job's status as it was read: `text` is the file's own, `is_cut_off` that its run was killed."""
+    """A job's status as it was read: `text` is all of it as JSON, `is_cut_off` that its run was killed.
+
+    `later` is a run that has ended since without a status of its own, as it was refused, or ended at once.
+    """
 
     status: Status
     text: str
     is_cut_off: bool
+    later: PastRun | None = None
 
     @property
     def is_running(self) -> bool:
@@ -38,14 +44,11 @@ class Standing:
 def lines_of(standing: Standing, job: Job, path: Path, *, width: int, bar: str = "█") -> list[str]:
     """Return how the job stands; `bar` is what its bar is drawn with."""
     status = standing.status
-    age = f"as of {status.written_at} ({_ago(status)})"
+    lines = _head(standing, path)
     if status.summary is not None:
-        how = f"ended ({status.summary.reason}, exit {status.summary.exit_code})"
         table = closing_words(status.summary, job, path, width, ended_at=_written_at(status))
-        return [f"{printable(status.job)}: {how}, {age}", *table[HEAD_COUNT:]]
-    cut_off = f"cut off; `batchup run {path}` continues"
-    how = cut_off if standing.is_cut_off else "running"
-    lines = [f"{printable(status.job)}: {how}, {age}", *_bar(status.now, width, bar), *_counts(status.now)]
+        return [*lines, *table[HEAD_COUNT:]]
+    lines += [*_bar(status.now, width, bar), *_counts(status.now)]
     lines += _figures(status.now, width, is_running=standing.is_running)
     if standing.is_cut_off:
         return lines + list(_left(status.now, width))
@@ -56,6 +59,21 @@ def line_of(standing: Standing, words: str) -> str:
     """Return one line that says how the run stands, for whoever keeps lines; `words` are its figures."""
     how = "cut off" if standing.is_cut_off else "running" if standing.status.is_running else "ended"
     return printable(f"{standing.status.job}: {how}: {words}")
+
+
+def _head(standing: Standing, path: Path) -> list[str]:
+    """Say how the last run ended or goes on, and where that has no figures what run the figures are of."""
+    status, later = standing.status, standing.later
+    how = f"cut off; `batchup run {path}` continues" if standing.is_cut_off else "running"
+    if status.summary is not None:
+        how = f"ended ({status.summary.reason}, exit {status.summary.exit_code})"
+    how = f"{how}, as of {status.written_at} ({_ago(_written_at(status))})"
+    if later is None:
+        return [f"{printable(status.job)}: {how}"]
+    at = later.began_at if later.ended_at is None else later.ended_at
+    when = f"{datetime.fromtimestamp(at, UTC).isoformat(timespec='seconds')} ({_ago(at)})"
+    ended = "cut off" if later.exit_code is None else f"ended ({later.reason}, exit {later.exit_code})"
+    return [printable(f"{status.job}: {ended}, {when}"), f"before that: {how}"]
 
 
 def _bar(now: Snapshot, width: int, bar: str) -> Iterator[str]:
@@ -92,6 +110,7 @@ def _figures(now: Snapshot, width: int, *, is_running: bool) -> Iterator[str]:
     if is_running:
         rate = f"{now.per_minute:.1f} saved a minute, {requests_of(now)} requests in the last one"
         rows = [("ETA", _eta(now)), ("rate", rate), *rows, ("next poll", _next_poll(now))]
+        rows += [] if now.plan is None else [("plan", plan_words(now.plan, _in))]
         rows += [("note" if now.is_stopping else "waiting", now.note)] if now.note else []
     for label, words in rows:
         yield from beside(label, words, width, _LABEL_COLUMNS)
@@ -101,6 +120,10 @@ def _eta(now: Snapshot) -> str:
     if now.creates_end_s is None or (now.eta_s is not None and now.eta_s < now.creates_end_s):
         return duration(now.eta_s)
     return f"{duration(now.eta_s)}; nothing is created any more in {duration(now.creates_end_s)}"
+
+
+def _in(length_s: float) -> str:
+    return f"in {duration(length_s)}"
 
 
 def _next_poll(now: Snapshot) -> str:
@@ -139,6 +162,6 @@ def _written_at(status: Status) -> float:
         return datetime.now(UTC).timestamp()
 
 
-def _ago(status: Status) -> str:
-    seconds = max(0.0, datetime.now(UTC).timestamp() - _written_at(status))
+def _ago(at: float) -> str:
+    seconds = max(0.0, datetime.now(UTC).timestamp() - at)
     return f"{seconds:.0f} s ago" if seconds < 90 else f"{duration(seconds)} ago"

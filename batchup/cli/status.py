@@ -1,4 +1,4 @@
-"""`batchup status JOB`: how a job stands, from `status.json`, without touching the run."""
+"""`batchup status JOB`: how a job stands, from what its runs have written, without touching a run."""
 
 import sys
 import time
@@ -13,6 +13,8 @@ from batchup.cli.failing import problems_end_the_command
 from batchup.cli.options import DEBUG, JOB_FILE
 from batchup.cli.screen import Screen
 from batchup.cli.standing import Standing, line_of, lines_of
+from batchup.core.summary import ENDED_WELL, SIGNALLED
+from batchup.edge.history import newest_since
 from batchup.edge.telling.status import NAME, Status
 from batchup.edge.telling.terminal import columns
 from batchup.edge.telling.words import describe
@@ -21,8 +23,6 @@ from batchup.job import Job
 
 LOOK_EVERY_S: Final = 2.0
 WIDEST: Final = 100
-_NO_PROBLEM: Final = (0, 3, 75)  # all done, what has failed is counted, and stopped on purpose
-_SIGNALLED: Final = 128
 EPILOG: Final = """`batchup fields status` explains what --json prints.
 
 \b
@@ -37,12 +37,17 @@ Examples:
 @JOB_FILE
 @click.option("--watch", is_flag=True, help="Draw it anew every two seconds until the run ends, or Ctrl-C.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print status.json as it is; with --watch a line at each change."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print status.json, with later_run if a run ended since that left none; with --watch a line at each"
+    " change.",
 )
 @DEBUG
 def command(job: Path, *, watch: bool, as_json: bool, debug: bool) -> None:
     """Say how JOB stands: while it runs as of the last few seconds, else as its last run left it.
 
+    A last run that was refused, or ended at its beginning, is told before how the job stood until then.
     Exits with 0 when all is well, with 3 when something failed or was held, or a problem ended its last
     run or cut it off.
     """
@@ -50,13 +55,13 @@ def command(job: Path, *, watch: bool, as_json: bool, debug: bool) -> None:
         loaded = Job.load(job)
 
         def read() -> Standing:
-            return _read(loaded.output.dir, job)
+            return _read(loaded, job)
 
         show = _shower(loaded, job, is_watching=watch, as_json=as_json)
         standing = follow(read, show, time.sleep if watch else None)
     now = standing.status.now
     is_ill = now.failed or now.held or now.in_doubt or now.rejected
-    sys.exit(3 if is_ill or standing.is_cut_off or _has_ended_badly(standing.status) else 0)
+    sys.exit(3 if is_ill or standing.is_cut_off or _has_ended_badly(standing) else 0)
 
 
 def follow(
@@ -133,14 +138,17 @@ def _bar_of() -> str:
     return "█"
 
 
-def _has_ended_badly(status: Status) -> bool:
+def _has_ended_badly(standing: Standing) -> bool:
     """Tell whether a problem ended the last run, and neither its work, nor a limit (75), nor a signal."""
-    code = 0 if status.summary is None else status.summary.exit_code
-    return code not in _NO_PROBLEM and code < _SIGNALLED
+    last = standing.later or standing.status.summary
+    if last is None:
+        return False
+    code = last.exit_code
+    return code is None or (code not in ENDED_WELL and code < SIGNALLED)
 
 
-def _read(folder: Path, job: Path, *, is_again: bool = False) -> Standing:
-    path = folder / NAME
+def _read(loaded: Job, job: Path, *, is_again: bool = False) -> Standing:
+    path = loaded.output.dir / NAME
     try:
         text = path.read_text(encoding="utf-8")
         status = msgspec.json.decode(text, type=Status)
@@ -151,7 +159,12 @@ def _read(folder: Path, job: Path, *, is_again: bool = False) -> Standing:
         why = problem.strerror if isinstance(problem, OSError) else "it is not what a run writes"
         remedy = f"Move it away; the next `batchup run {job}` writes it anew."
         raise DataProblem(f"{path} cannot be read: {why}.", remedy=remedy) from problem
-    is_cut_off = status.was_cut_off(folder)
+    is_cut_off = status.was_cut_off(loaded.output.dir)
     if is_cut_off and not is_again:  # it may have ended in order since its status was read
-        return _read(folder, job, is_again=True)
-    return Standing(status, text, is_cut_off)
+        return _read(loaded, job, is_again=True)
+    if status.is_running and not is_cut_off:
+        return Standing(status, text, is_cut_off)
+    later = newest_since(loaded, status.run)
+    if later is not None:
+        text = msgspec.json.encode({**msgspec.json.decode(text), "later_run": later}).decode()
+    return Standing(status, text, is_cut_off, later)

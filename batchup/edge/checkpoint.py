@@ -5,8 +5,9 @@ seconds of the run's clock in the core; they are turned here.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,7 +28,7 @@ from batchup.edge.database.opening import CHECKED_BELOW, PUT_BACK, open_database
 from batchup.edge.database.prefixes import Prefixes
 from batchup.edge.database.schema import UNSAVED, id_key, is_prediction, is_whole, packed
 from batchup.edge.database.totals import Totals
-from batchup.errors import DataProblem
+from batchup.errors import BatchupError, DataProblem
 
 _MANY = 500  # ids in one look-up
 _RESTORED = (
@@ -222,6 +223,14 @@ class Checkpoint:
             if not self.is_large:
                 self._totals = totals.add_up(self.db)
             return self._running_totals()
+
+    def reported(self) -> Mapping[str, int]:
+        """Count the items by what people are told of them; none where the checkpoint cannot be read."""
+        counts = Counter[str]()
+        with suppress(BatchupError):
+            for state, count in self.totals().by_state:
+                counts[state.reported] += count
+        return counts
 
     def count_anew(self) -> None:
         """Keep what the rows come to, whatever was kept; DataProblem where one is not as it was written."""

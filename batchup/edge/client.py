@@ -5,7 +5,9 @@ dropped connection is stopped; creates have connections of their own, so that no
 that was just being closed; answers are bounded and never decompressed.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -48,6 +50,8 @@ class Client:
         self._hurried = aiohttp.ClientTimeout(total=timeout_s * HURRIED_SHARE, ceil_threshold=float("inf"))
         self._open_creates = open_creates
         self._proxy = proxy_for(self._base)
+        # Told what each exchange asked for, what came, and how many real seconds it took.
+        self.on_exchange: Callable[[str, Raw, float], None] = lambda *_: None
 
     def take_key(self, key: str) -> bool:
         """Use this key from the next request on; tell whether it is another one than so far."""
@@ -87,8 +91,19 @@ class Client:
             auto_decompress=False,
         )
 
-    async def send(self, call: Call, kind: Kind) -> Raw:
-        """Make one exchange; whatever goes wrong with it is a Silence, never an exception."""
+    async def send(self, call: Call, kind: Kind, asked_for: str | None = None) -> Raw:
+        """Make one exchange; whatever goes wrong with it is a Silence, never an exception.
+
+        `asked_for` is what it is counted as, where that is not its kind's name.
+        """
+        clock = asyncio.get_running_loop().time
+        began_at = clock()
+        raw = await self._send(call, kind)
+        with suppress(Exception):  # an answer is not lost by whoever counts it
+            self.on_exchange(asked_for or kind.value, raw, clock() - began_at)
+        return raw
+
+    async def _send(self, call: Call, kind: Kind) -> Raw:
         session = self._creates if kind is Kind.CREATE else self._others
         body = None if call.body is None else msgspec.json.encode(call.body)
         try:

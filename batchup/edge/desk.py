@@ -134,7 +134,7 @@ async def open_desk(job: Job, checkpoint: Checkpoint) -> AsyncIterator[Desk]:
     """Open what a job's service is asked through; ConfigProblem without a key, DataProblem for another's."""
     key = read_key(job.service)
     claim(checkpoint, job)
-    clock = Clock(1.0 if job.simulator is None else job.simulator.speed)
+    clock = Clock(job.speed)
     async with AsyncExitStack() as stack:
         gates = make_gates(job, key, clock, stack)
         moved.hold_after_move(job, checkpoint, gates)

@@ -4,7 +4,6 @@ Each deletion is a request like any other: it goes through the gate and counts. 
 leaves is deleted at the end of a later run. Nothing here ends a run.
 """
 
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.database.schema import SEALED_UPLOAD, UNSAVED, is_whole
 from batchup.edge.database.sealed import REPLACED
 from batchup.edge.limits import Lease
+from batchup.edge.pending import Pending
 from batchup.edge.pool import Pool
 from batchup.edge.stopper import Stopper
 from batchup.edge.tools import Tools
@@ -87,10 +87,10 @@ class _Upload:
         return bool(sent) and (self.is_blank or value_hash(self.url) in sent)
 
 
-async def after_run(job: Job, pool: Pool, summary: Summary, stopper: Stopper, *, ends_at: float) -> Summary:
+async def after_run(job: Job, pool: Pool, summary: Summary, stopper: Stopper) -> Summary:
     """Delete what the job has uploaded, if it asks for that and the run has ended well, and say so.
 
-    Returns the summary with these requests counted in. `ends_at` is of the monotonic clock.
+    Returns the summary with these requests counted in.
     """
     if not job.prepare.delete_uploads or pool.error is not None:
         return summary
@@ -98,7 +98,8 @@ async def after_run(job: Job, pool: Pool, summary: Summary, stopper: Stopper, *,
     began_at, requests, throttled = tools.clock.monotonic(), tally.requests, tally.throttled
 
     def is_over() -> bool:
-        return stopper.is_asked or stopper.is_draining or time.monotonic() >= ends_at
+        pool.on_look(Pending(), False)
+        return stopper.is_asked or stopper.is_draining or pool.batch.board.is_leaving(tools.clock.now())
 
     erased = await erase_uploads(tools, tally, is_over)
     for note in erased.notes:

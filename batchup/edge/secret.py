@@ -4,20 +4,19 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
-from threading import Thread
-from typing import Final
 
 import anyio
 
+from batchup.edge.detached import detached
 from batchup.errors import ConfigProblem
 from batchup.job import Service
+from batchup.settings.homes import from_home
 
 _KEY = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _SIMULATOR_KEY = "simulator"
 REREAD_S = 20.0  # real seconds for reading it once more; it may lie on a network folder that hangs
-_LOOK_S: Final = 0.02
 
 
 def read_key(service: Service, environ: Mapping[str, str] | None = None, *, is_again: bool = False) -> str:
@@ -33,7 +32,7 @@ def read_key(service: Service, environ: Mapping[str, str] | None = None, *, is_a
     if kind == "env":
         key = _from_variable(name, environ)
     elif kind == "file":
-        key = _from_file(Path(name).expanduser(), f"put the key into {name}", is_again=is_again)
+        key = _from_file(from_home(name), f"put the key into {name}", is_again=is_again)
     else:
         key = _from_credential(name, environ, is_again=is_again)
     if not _KEY.fullmatch(key):
@@ -49,7 +48,7 @@ def exposed_key(service: Service) -> str | None:
     if service.is_simulated or kind != "file":
         return None
     try:
-        mode = Path(name).expanduser().stat().st_mode
+        mode = from_home(name).stat().st_mode
     except OSError:
         return None
     if not mode & (stat.S_IRGRP | stat.S_IROTH):
@@ -58,29 +57,12 @@ def exposed_key(service: Service) -> str | None:
 
 
 async def reread(read: Callable[[], str] | None) -> str | None:
-    """Read a key again by `read`; None where it cannot be read, or its place gives no answer.
-
-    In a thread that no end of the process waits for, as anyio's threads would be.
-    """
+    """Read a key again by `read`; None where it cannot be read, or its place gives no answer."""
     if read is None:
         return None
-    found: Future[str] = Future()
-    Thread(target=_read_into, args=(found, read), name="key", daemon=True).start()
-    with anyio.move_on_after(REREAD_S):
-        while not found.done():  # noqa: ASYNC110 a thread that may outlive the loop sets it
-            await anyio.sleep(_LOOK_S)
-        try:
-            return found.result()
-        except ConfigProblem:
-            return None
+    with anyio.move_on_after(REREAD_S), suppress(ConfigProblem):
+        return await detached(read, "key")
     return None
-
-
-def _read_into(found: "Future[str]", read: Callable[[], str]) -> None:
-    try:
-        found.set_result(read())
-    except Exception as problem:  # noqa: BLE001 - raised again where it is asked for
-        found.set_exception(problem)
 
 
 def _from_variable(name: str, environ: Mapping[str, str]) -> str:

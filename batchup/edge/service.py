@@ -1,13 +1,16 @@
 """Where the service is for one run: out there, or an embedded simulator on a free loopback port."""
 
 import os
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from batchup.edge.files import disk_problems
 from batchup.edge.gate.ledger import ledger_path
 from batchup.edge.saving.guard import may_be_public
+from batchup.errors import DiskProblem
 from batchup.job import Job
 
 SIMULATOR_FOLDER = "simulator"
@@ -32,7 +35,13 @@ async def service_url(job: Job) -> AsyncIterator[str]:
         rate_count=None if rate is None else rate.count,
         rate_period_s=60.0 if rate is None else rate.period_s,
     )
-    async with Simulator(settings, job.output.dir / SIMULATOR_FOLDER).listen() as address:
+    folder = job.output.dir / SIMULATOR_FOLDER
+    async with AsyncExitStack() as stack:
+        with disk_problems(folder):
+            try:
+                address = await stack.enter_async_context(Simulator(settings, folder).listen())
+            except sqlite3.OperationalError as error:
+                raise DiskProblem(f"{folder}: {error}") from error
         yield address.url
 
 

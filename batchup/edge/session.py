@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from math import inf
 from random import SystemRandom
 
 import anyio
@@ -18,18 +17,21 @@ from batchup.core.causes import Cause
 from batchup.core.eta import Eta
 from batchup.core.messages import Note, Stop
 from batchup.core.money import reckon
+from batchup.core.optimum import share_of_optimum
 from batchup.core.states import State
 from batchup.core.summary import Summary, closed, ended, summarise, whole
 from batchup.core.wire import Hook, Wire
 from batchup.edge import moved
 from batchup.edge.ballast import Ballast
-from batchup.edge.beside import count_manifest, listener
+from batchup.edge.beside import listener
 from batchup.edge.books import make_up, read_books
 from batchup.edge.causes import causes_of
 from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.claim import claim
 from batchup.edge.clock import Clock
+from batchup.edge.companions import Companions
 from batchup.edge.database.schema import NAME as CHECKPOINT
+from batchup.edge.deadline import deadline_of
 from batchup.edge.duplicates.dedupe import dedupe_of
 from batchup.edge.erasing import after_run
 from batchup.edge.executors.opening import open_stages
@@ -42,6 +44,7 @@ from batchup.edge.gate.rotation import follow_key
 from batchup.edge.gate.sharing import Sharing, owner_of
 from batchup.edge.gate.slots import Slots
 from batchup.edge.gate.tuning import GateMaker, Tuner
+from batchup.edge.history import History
 from batchup.edge.images.contents import NAME as CONTENTS
 from batchup.edge.images.contents import Contents
 from batchup.edge.images.outgrowing import defaults_of
@@ -49,6 +52,7 @@ from batchup.edge.images.sources import remove_unfinished
 from batchup.edge.live.running import Live, live_view
 from batchup.edge.making import make_client, make_gates
 from batchup.edge.manifest.readers import has_lines
+from batchup.edge.metrics.recorder import Recorder
 from batchup.edge.models import account
 from batchup.edge.models.describing import Describing
 from batchup.edge.models.offering import shortcomings
@@ -62,7 +66,6 @@ from batchup.edge.secret import exposed_key, read_key
 from batchup.edge.service import service_url
 from batchup.edge.space import SpaceWatch
 from batchup.edge.stopper import Stopper
-from batchup.edge.telling.pace_log import keep_pace_log
 from batchup.edge.telling.reporter import Reporter
 from batchup.edge.telling.runlog import NAME as LOG_NAME
 from batchup.edge.telling.runlog import RunLog
@@ -85,6 +88,7 @@ async def _tell_end(pool: Pool, reporter: Reporter, live: Live, summary: Summary
     picture = reporter.picture(pool)
     reporter.end(picture, summary)
     await live.finish(reporter.status(picture, summary))
+    await reporter.recorder.end(reporter.status(picture, summary))
 
 
 @dataclass(slots=True)
@@ -96,6 +100,7 @@ class Session:
     run_id: str
     key: str
     started_at: float
+    history: History
     known_before: int = 0  # predictions that earlier runs have left the ids of
     saved_before: int = 0  # items
     saver: Saver | None = None  # once there is a pool
@@ -104,23 +109,30 @@ class Session:
     async def run(self, stopper: Stopper) -> tuple[Summary, BatchupError | None]:
         """Open everything, run the pool, bring the results up to date, close everything."""
         job, options = self.job, self.options
-        clock = Clock(1.0 if job.simulator is None else job.simulator.speed)
+        clock = Clock(job.speed)
         async with _closing_all() as stack:
             hooks = listener(job, clock, stopper)
             secrets = [self.key] if hooks is None else [self.key, hooks.secret]
             log = RunLog(job.output.dir / LOG_NAME, self.run_id, secrets, options.log_level)
             stack.callback(log.close)
             reporter = Reporter(
-                job.name, self.run_id, job.output.dir, log, options.printer, options.on_outcome
+                job.name,
+                self.run_id,
+                job.output.dir,
+                log,
+                options.printer,
+                options.on_outcome,
+                rate=job.limits.rate,
+                recorder=Recorder(job, options.metrics_file),
             )
-            reporter.rate = job.limits.rate
             live = await stack.enter_async_context(live_view(job, options.serving, stopper, log))
             reporter.on_shown = live.outcome
             contents = Contents(job.output.dir / CONTENTS)
             stack.callback(contents.close)
-            gates = self._gates(stack, clock)
+            gates = make_gates(job, self.key, clock, stack)
             tools = await self._tools(stack, gates, contents, reporter.note)
             tools.read_key = partial(self._read_key, log)
+            reporter.recorder.watch(tools, live, reporter.note)
             claim(tools.checkpoint, job)
             await anyio.to_thread.run_sync(refuse_if_older, tools.checkpoint, job)
             if (words := exposed_key(job.service)) is not None:
@@ -141,7 +153,7 @@ class Session:
             feeder = self._feeder(pool, contents, pilot, reporter.eta)
             pool.on_change = feeder.wake
             stopper.pool = pool
-            log.info("run_started", job=job.name, model=job.model)
+            log.begin(job.name, job.model)
             self._say_speed()
             try:
                 await self._drive(pool, feeder, tuner, stopper, live)
@@ -155,11 +167,11 @@ class Session:
                 pool,
                 whole(
                     await pilot.end(await self._close(pool, feeder, stopper)),
-                    reporter.picture(pool).total,
-                    self.saved_before,
+                    reporter.picture(pool).total or None,
+                    tools.checkpoint.reported(),
+                    self.history.items_before,
                 ),
                 stopper,
-                ends_at=self.started_at + (options.max_duration_s or inf),
             )
             await _tell_end(pool, reporter, live, summary)
             with suppress(BatchupError):  # then the next run looks more closely
@@ -171,9 +183,6 @@ class Session:
         key = read_key(self.job.service, is_again=True)
         log.hide(key)
         return key
-
-    def _gates(self, stack: AsyncExitStack, clock: Clock) -> GateMaker:
-        return make_gates(self.job, self.key, clock, stack)
 
     async def _tools(
         self, stack: AsyncExitStack, gates: GateMaker, contents: Contents, note: Callable[[Note], None]
@@ -204,14 +213,15 @@ class Session:
         )
 
     def _board(self, clock: Clock, checkpoint: Checkpoint) -> Board:
-        max_duration_s = self.options.max_duration_s
-        deadline_at = None if max_duration_s is None else max_duration_s / clock.real_s(1.0)
+        deadline_at = deadline_of(clock, self.options.max_duration_s, self.started_at)
         policy = policy_of(self.job, deadline_at=deadline_at)
         board = Board(policy, clock.calendar, SystemRandom(), checkpoint.sightings())
         board.model = self.job.model
         board.tally.job_spend_usd, board.tally.dearest_usd = checkpoint.money()
-        books = read_books(checkpoint)
-        self.known_before, self.saved_before = books.known, checkpoint.totals().count(State.SAVED)
+        books, totals = read_books(checkpoint), checkpoint.totals()
+        self.known_before, self.saved_before = books.known, totals.count(State.SAVED)
+        usd, failed = board.tally.job_spend_usd, totals.count(State.FAILED)
+        self.history.begin_work(saved=self.saved_before, spend_usd=usd, failed=failed)
         board.tally.written_off, board.tally.uncosted = books.written_off + books.unknown, books.uncosted
         board.look_ups = account.look_ups_of(self.job)
         for sent_at in checkpoint.written_off():
@@ -263,38 +273,35 @@ class Session:
         asked = [Stop("stopped", drain=True)] if stopper.is_draining else []
         space = SpaceWatch(pool, self.job)
         pool.find_shortage = space.look
-        async with anyio.create_task_group() as companions:
-            companions.start_soon(tuner.reporter.show, pool)
-            companions.start_soon(live.keep, partial(tuner.reporter.look, pool))
-            companions.start_soon(tuner.keep_in_step)
-            companions.start_soon(pool.tools.carry)
-            companions.start_soon(keep_pace_log, pool, tuner.reporter)
-            companions.start_soon(moved.keep_last_request, pool)
-            limit = self.item_limit
-            companions.start_soon(account.warn_of_shortfall, pool, lambda: tuner.reporter.total, limit)
-            companions.start_soon(count_manifest, self.job, pool, tuner.reporter, space)
-            companions.start_soon(self._stop_in_time, pool)
-            companions.start_soon(feeder.keep_marks)
+        beside = Companions(
+            pool=pool,
+            job=self.job,
+            tuner=tuner,
+            feeder=feeder,
+            live=live,
+            space=space,
+            item_limit=self.item_limit,
+            stop_at=self.options.stop_at,
+            supervisor=self.options.supervisor,
+        )
+        async with beside.running():
             await pool.run([*restored, *asked], feeder.run, is_stopped=stopper.is_asked)
-            companions.cancel_scope.cancel()
-
-    async def _stop_in_time(self, pool: Pool) -> None:
-        if self.options.max_duration_s is not None:
-            await anyio.sleep(self.options.max_duration_s)
-            pool.stop("deadline")
 
     async def _close(self, pool: Pool, feeder: Feeder, stopper: Stopper) -> Summary:
         """Bring the results up to date, group what failed, make up the books, and say how the run ended."""
-        checkpoint = pool.tools.checkpoint
+        checkpoint, elapsed_s = pool.tools.checkpoint, pool.tools.clock.now()
         causes: tuple[Cause, ...] = ()
         books: Books | None = None
         await feeder.leave_mark()
+        if feeder.outdated_count:
+            pool.observer.note(Note("outdated_left", "info", {"count": feeder.outdated_count}))
         if feeder.is_empty:
             pool.error = pool.error or emptied(checkpoint, self.job)
+            feeder.is_complete = pool.error is None
             pool.observer.note(Note("manifest_empty", "warning", {"words": empty_words(self.job)}))
         try:
             await results.bring_up_to_date(checkpoint, self.job.output.dir)
-            causes = await causes_of(checkpoint, feeder.rejects.causes.values())
+            causes = await causes_of(checkpoint, feeder.rejects.causes.values(), self.job.limits.max_attempts)
             books = await self._books(pool)
         except BatchupError as error:
             pool.error = pool.error or error
@@ -302,6 +309,7 @@ class Session:
             self._summary(pool, feeder, stopper),
             causes=causes,
             passed_over=feeder.passed_over,
+            optimum_share=share_of_optimum(pool.batch.board, elapsed_s),
             renamed=0 if self.saver is None else self.saver.renamed_count,
         )
         return summary if books is None else closed(summary, books)
@@ -328,7 +336,7 @@ class Session:
         if pool.error is not None:
             reason, code = pool.error.reason, pool.error.exit_code
         elif stopper.is_asked:
-            reason, code = "signal", 75 if stopper.number is None else 128 + stopper.number
+            reason, code = "signal", stopper.exit_code
         return summarise(
             board.tally,
             job=self.job.name,

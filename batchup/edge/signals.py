@@ -10,8 +10,8 @@ from typing import NoReturn
 import anyio
 from anyio.abc import TaskStatus
 
-_WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_SIGNALLED = 128
+from batchup.core.summary import SIGNALLED
+from batchup.edge.listeners import WATCHED, put_back
 
 OnSignal = Callable[[signal.Signals], None]
 
@@ -22,10 +22,11 @@ async def watch_signals(
     """Call `on_leave` at the first SIGINT, SIGTERM or SIGHUP, `on_abort` at the second, exit at the third.
 
     Runs until cancelled; started with `task_group.start`, it returns control when the signals are caught.
+    Then whoever listened to them before does so again.
     A signal that the process was started to ignore (nohup, a shell's background job) stays ignored.
     """
-    caught = [number for number in _WATCHED if signal.getsignal(number) is not signal.SIG_IGN]
-    with anyio.open_signal_receiver(*caught) as signals:
+    caught = [number for number in WATCHED if signal.getsignal(number) is not signal.SIG_IGN]
+    with put_back(), anyio.open_signal_receiver(*caught) as signals:
         task_status.started()
         count = 0
         async for number in signals:
@@ -35,7 +36,18 @@ async def watch_signals(
             elif count == 2:
                 on_abort(number)
             else:
-                os._exit(_SIGNALLED + number)
+                os._exit(SIGNALLED + number)
+
+
+def stand() -> None:
+    """Let no signal change how the process ends from now on: the run has ended, and its exit code stands."""
+    for number in WATCHED:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _pass)
+
+
+def _pass(_number: int, _frame: object) -> None:
+    """Do nothing, unlike SIG_IGN without handing that on to what the process starts."""
 
 
 def reraise(number: signal.Signals) -> NoReturn:
@@ -49,4 +61,4 @@ def reraise(number: signal.Signals) -> NoReturn:
     signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
     os.kill(os.getpid(), number)
-    sys.exit(_SIGNALLED + number)
+    sys.exit(SIGNALLED + number)

@@ -1,7 +1,7 @@
 """What the pool works with: one of each part of the edge, opened for one run."""
 
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from batchup.core.items import SavedFile
@@ -12,6 +12,7 @@ from batchup.edge.checkpoint import Checkpoint
 from batchup.edge.client import Client
 from batchup.edge.clock import Clock
 from batchup.edge.limits import Gate, Unlimited
+from batchup.edge.metrics.measures import PermitWaits
 
 
 class Uploads(Protocol):
@@ -57,3 +58,4 @@ class Tools:
     ballast: Ballast | None = None
     read_key: Callable[[], str] | None = None  # from where it is kept: it may have been changed there
     carry: Callable[[], Coroutine[Any, Any, None]] = _nothing  # brings transfers to workers, until cancelled
+    waits: PermitWaits = field(default_factory=PermitWaits)

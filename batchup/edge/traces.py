@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+from batchup.edge.telling.rotating import parts_of
 from batchup.edge.telling.runlog import NAME as LOG
 from batchup.errors import DataProblem
 
@@ -24,7 +25,9 @@ def _trace_of_items(folder: Path) -> Path | None:
     results, log = folder / RESULTS, folder / LOG
     if results.exists() and results.stat().st_size:
         return results
-    if not log.is_file():  # nor a device, which may have no end
-        return None
-    with log.open("rb") as lines:
-        return log if any(b'"event":"created"' in line for line in lines) else None
+    return next((part for part in parts_of(log) if part.is_file() and _tells_of_items(part)), None)
+
+
+def _tells_of_items(part: Path) -> bool:  # of a file: a device may have no end
+    with part.open("rb") as lines:
+        return any(b'"event":"created"' in line for line in lines)

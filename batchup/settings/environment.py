@@ -1,7 +1,7 @@
 """Settings from environment variables: `BATCHUP_<SECTION>_<KEY>`, `BATCHUP_<KEY>` for the top of the file."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
 from batchup.settings.known import SETTINGS
@@ -18,13 +18,15 @@ _NOT_OURS = re.compile(r"BATCHUP_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+
 """What Kubernetes puts into every container beside a service that is called batchup."""
 
 
-def environment_entries(environ: Mapping[str, str], *, key_variable: str) -> Iterator[Entry | Problem]:
+def environment_entries(
+    environ: Mapping[str, str], *, secrets: Container[str] = ()
+) -> Iterator[Entry | Problem]:
     """Find the settings in an environment; an empty variable counts as not set.
 
-    A variable of our prefix that is no setting is a problem, `key_variable` (where the key is) aside.
+    A variable of our prefix that is no setting is a problem, unless it is one of `secrets`: the key's, say.
     """
     for name in sorted(environ):
-        if name.startswith(PREFIX) and environ[name] and name != key_variable:
+        if name.startswith(PREFIX) and environ[name] and name not in secrets:
             yield from _entry(name, environ[name])
 
 

@@ -1,11 +1,23 @@
-"""Every key a job file may hold, in one table: its kind, its bounds, and what is not built yet."""
+"""Every key a job file may hold, in one table: its kind and its bounds."""
 
 from typing import Any, Final
 
 from batchup.errors import ConfigProblem
 from batchup.settings.executors import check_executor
+from batchup.settings.hooks import check_hook, check_services, occasions, patience
 from batchup.settings.outputs import check_output_dir, check_output_name, check_state
-from batchup.settings.readers import Setting, accept, choice, length, number, rate, switch, text, whole
+from batchup.settings.readers import (
+    Setting,
+    accept,
+    choice,
+    length,
+    number,
+    rate,
+    secret,
+    switch,
+    text,
+    whole,
+)
 from batchup.settings.rules import (
     check_durations,
     check_fault,
@@ -31,9 +43,9 @@ SECTIONS: Final = (
     "prepare",
     "service",
     "webhook",
+    "notify",
     "simulator",
 )
-NOT_BUILT: Final = ("notify",)
 FREE: Final[tuple[tuple[str, ...], ...]] = (("input",), ("columns",), ("simulator", "faults"))
 """Tables whose keys the user chooses."""
 
@@ -57,6 +69,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "run.on_unknown": choice("error", "drop", "send"),
     "run.dedupe": switch(),
     "run.allow_empty": switch(),
+    "run.cutoff": choice("drain", "leave", "abort"),
     "run.executor": text("where uploads and downloads are made", check_executor),
     "output.dir": Setting(text("a folder or a bucket").read, check_output_dir, is_text=True),
     "output.state": Setting(text("a folder").read, check_state, None, is_text=True),
@@ -72,7 +85,7 @@ SETTINGS: Final[dict[str, Setting]] = {
     "prepare.check": switch(),
     "prepare.delete_uploads": switch(),
     "service.url": text('an http(s) address or "simulator"', check_url),
-    "service.key": text("where the key is found", check_key),
+    "service.key": secret("where the key is found", check_key),
     "service.auth": choice("x-api-key", "bearer"),
     "service.profile": text('a profile such as "replicate", or the path of one', check_profile),
     "service.request_timeout": length("request_timeout_s"),
@@ -80,11 +93,20 @@ SETTINGS: Final[dict[str, Setting]] = {
     "service.settle": length("settle_s"),
     "webhook.listen": text('an address such as "0.0.0.0:8080"', check_listen),
     "webhook.public_url": text('an address such as "https://hooks.example.com/batchup"', check_public_url),
+    "notify.on": occasions(),
+    "notify.webhook": secret("an address, or where it is found", check_hook),
+    "notify.webhook_format": choice("auto", "json", "slack"),
+    "notify.apprise": secret("addresses, or where they are found", check_services),
+    "notify.ping": secret("an address, or where it is found", check_hook),
+    "notify.timeout": patience(),
     "simulator.durations": text('a distribution such as "lognormal:53s:0.3"', check_durations),
     "simulator.speed": number("a factor above 0, at most 1000000", above=0, high=1e6),
     "simulator.seed": whole(0, _MANY),
     "simulator.engine": choice("lanczos", "neural"),
 }
+SECRETS: Final = tuple(tuple(path.split(".")) for path, setting in SETTINGS.items() if setting.is_secret)
+"""Settings whose values are secrets, or say where one is found."""
+
 _PARAMETER: Final = Setting(read_parameter, accept)
 _COLUMN: Final = text("a column's name")
 

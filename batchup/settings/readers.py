@@ -5,7 +5,7 @@ Both halves raise ValueError with the end of a sentence: what was expected, and 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from batchup.settings.units import Rate, parse_duration
@@ -19,13 +19,15 @@ class Setting:
 
     `field` is empty where it has the key's name, and None for a key whose value the job does not hold
     because there is only one so far; `is_text` says that its value is a string
-    in the file too, so that one from a variable is taken as it is.
+    in the file too, so that one from a variable is taken as it is; `is_secret` that it is, or says where one
+    is found.
     """
 
     read: Callable[[Any], Any]
     check: Callable[[Any], None]
     field: str | None = ""
     is_text: bool = False
+    is_secret: bool = False
 
 
 def shown(value: object) -> str:
@@ -101,6 +103,17 @@ def text(expected: str, check: Callable[[str], None] = accept) -> Setting:
         check(value)
 
     return Setting(read, check_filled, is_text=True)
+
+
+def secret(expected: str, check: Callable[[str], None]) -> Setting:
+    """Take a string as `text` does, and repeat nothing of what stands in its place."""
+
+    def read(raw: object) -> str:
+        if not isinstance(raw, str):
+            raise _wrong(f"{expected}, as one text", "***")
+        return raw
+
+    return replace(text(expected, check), read=read, is_secret=True)
 
 
 def choice(*words: str) -> Setting:

@@ -1,4 +1,4 @@
-"""What single settings must fulfil beyond their type, and what of them is not built yet.
+"""What single settings must fulfil beyond their type.
 
 Every rule raises ValueError with the end of a sentence that says what to do.
 """
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from batchup.settings.hosts import is_loopback, is_wildcard, parse_listen
 from batchup.settings.nearest import did_you_mean
 
-_NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,100}")
+_NAME = re.compile(r"[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029]{1,100}")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}", re.ASCII)
 _KEY = re.compile(r"env:(?!smk_|r8_)[A-Za-z_][A-Za-z0-9_]*|file:.+|credential:[A-Za-z0-9._-]+", re.ASCII)
 _PROFILE = re.compile(r"[a-z0-9][a-z0-9-]*", re.ASCII)
@@ -39,9 +39,9 @@ def _refused(text: str) -> ValueError:
 
 
 def check_name(name: str) -> None:
-    """Check that a job's name can be a folder's: no separators or control characters, at most 100."""
+    """Check that a job's name can be a folder's, and is one line: no separators or control characters."""
     if not _NAME.fullmatch(name) or name in {".", ".."}:
-        raise ValueError("expected at most 100 characters, without slashes")
+        raise ValueError("expected at most 100 characters, without slashes or control characters")
 
 
 def check_model(model: str) -> None:

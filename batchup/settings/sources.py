@@ -8,8 +8,10 @@ from typing import Any
 from batchup.core.profile import Profile
 from batchup.errors import ConfigProblem
 from batchup.settings.environment import environment_entries
-from batchup.settings.known import FREE, NOT_BUILT, SECTIONS, SETTINGS, field_of, find_setting
+from batchup.settings.homes import from_home
+from batchup.settings.known import FREE, SECRETS, SECTIONS, SETTINGS, field_of, find_setting
 from batchup.settings.nearest import did_you_mean
+from batchup.settings.notify import NOBODY
 from batchup.settings.offers import lacks
 from batchup.settings.origin import Entry, Origin, Problem
 from batchup.settings.outputs import is_bucket, state_problem
@@ -58,16 +60,29 @@ def read_settings(
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """Every setting from every source, the stronger last; ConfigProblem with one line for each problem."""
-    settings = Settings(source.folder)
-    _take(settings, _file_entries(source))
-    key = settings.values.get(("service", "key"), "")
-    _take(settings, environment_entries(environ or {}, key_variable=key.removeprefix("env:")))
+    settings = _found(source, environ)
     _take(settings, _flag_entries(overrides or {}))
     profile = _read_profile(settings, source)
     _cross_check(settings, source, profile)
     if settings.problems:
         raise ConfigProblem("\n".join(map(str, settings.problems)))
     _make_absolute(settings)
+    return settings
+
+
+def read_in_part(source: TomlSource, *, environ: Mapping[str, str] | None = None) -> Settings:
+    """Every setting of file and environment that is right by itself; `problems` tell of the others."""
+    settings = _found(source, environ)
+    _check_notify(settings, source)
+    _make_absolute(settings)
+    return settings
+
+
+def _found(source: TomlSource, environ: Mapping[str, str] | None) -> Settings:
+    settings = Settings(source.folder)
+    _take(settings, _file_entries(source))
+    secrets = {settings.values.get(path, "").removeprefix("env:") for path in SECRETS}
+    _take(settings, environment_entries(environ or {}, secrets=secrets))
     return settings
 
 
@@ -109,8 +124,6 @@ def _walk(source: TomlSource, table: Mapping[str, Any], parents: KeyPath) -> Ite
             yield from _walk(source, value, path)
         elif is_table:
             yield Problem(source.where(path), ".".join(path), "expected a table")
-        elif not parents and key in NOT_BUILT:
-            yield Problem(source.where(path), f"[{key}]", "not built yet")
         else:
             yield Entry(path, value, source.where(path), "file")
 
@@ -146,7 +159,7 @@ def _read_profile(settings: Settings, source: TomlSource) -> Profile | None:
     path = ("service", "profile")
     name = settings.values.get(path, DEFAULT)
     if is_path(name):
-        name = settings.values[path] = str(settings.base_of(path) / Path(name).expanduser())
+        name = settings.values[path] = str(settings.base_of(path) / from_home(name))
     try:
         return load_profile(name)
     except ConfigProblem as problem:
@@ -171,6 +184,7 @@ def _cross_check(settings: Settings, source: TomlSource, profile: Profile | None
         settings.problems.append(
             Problem(where, "[simulator]", 'is only for [service] url = "simulator"; remove one of them')
         )
+    _check_notify(settings, source)
     if not has_bad_url:
         _check_webhook(settings, source, profile)
     if profile is not None:
@@ -215,6 +229,14 @@ def _check_webhook(settings: Settings, source: TomlSource, profile: Profile | No
         settings.problems.append(Problem(_where(settings, source, found[0]), *found))
 
 
+def _check_notify(settings: Settings, source: TomlSource) -> None:
+    """See that a table [notify] names somebody who can be told."""
+    is_asked = any(path[0] == "notify" for path in settings.values) or "notify" in source.values
+    is_told = any(path in settings.values for path in SECRETS if path[0] == "notify")
+    if is_asked and not is_told and not any(one.key.startswith("notify") for one in settings.problems):
+        settings.problems.append(Problem(_where(settings, source, "notify"), "notify", NOBODY))
+
+
 def _where(settings: Settings, source: TomlSource, dotted: str) -> str:
     """Say where a setting stands, or the table it is missing from."""
     path = tuple(dotted.split("."))
@@ -230,10 +252,10 @@ def _make_absolute(settings: Settings) -> None:
     for path in (("output", "dir"), ("output", "state")):
         folder = values.get(path)
         if folder and not is_bucket(folder):
-            values[path] = settings.base_of(path) / Path(folder).expanduser()
-    key = values.get(("service", "key"), "")
-    if key.startswith("file:"):
-        file = Path(key.removeprefix("file:")).expanduser()
-        values["service", "key"] = f"file:{settings.base_of(('service', 'key')) / file}"
+            values[path] = settings.base_of(path) / from_home(folder)
+    for secret in SECRETS:
+        kind, _, name = values.get(secret, "").partition(":")
+        if kind == "file":
+            values[secret] = f"file:{settings.base_of(secret) / from_home(name)}"
     if url := values.get(("service", "url")):
         values["service", "url"] = url.rstrip("/")

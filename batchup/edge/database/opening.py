@@ -11,6 +11,7 @@ from batchup.edge.database.schema import APPLICATION_ID, SCHEMA, VERSION
 from batchup.edge.traces import refuse_if_emptied
 from batchup.errors import DataProblem, DiskProblem, InternalProblem
 
+PATIENCE_S: Final = 30.0  # for another program that holds the file, as one that copies it may for a while
 CHECKED_BELOW: Final = 50_000_000  # bytes: larger files are checked row by row, as they are read
 _PAGE_BYTES: Final = 8192  # of a new file: rows grow while an item is worked on, and larger pages lose less
 _TOLD: Final = 3  # of what a check finds wrong
@@ -26,7 +27,7 @@ def open_database(path: Path, *, small: int = CHECKED_BELOW) -> sqlite3.Connecti
     with problems(path):
         _look(path, small)
         # One at a time: the loop's thread, and once the run is over the one that writes the results.
-        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(path, PATIENCE_S, isolation_level=None, check_same_thread=False)
         try:
             _prepare(db, path)
         except BaseException:

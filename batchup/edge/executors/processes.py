@@ -1,8 +1,10 @@
 """Worker processes on this machine: they outlive no run, and no signal of a terminal reaches them."""
 
+import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -89,7 +91,9 @@ def _start_tracker() -> None:
 
 
 def _prepare(parent: int, secrets: Sequence[str]) -> None:
-    """Make a worker of a new process: no key, no terminal, and no life without the run."""
+    """Make a worker of a new process: no key, no terminal, no words, and no life without the run."""
+    warnings.simplefilter("ignore")
+    logging.lastResort = logging.NullHandler()  # None would have words of its own
     for name in secrets:
         os.environ.pop(name, None)
     os.setsid()

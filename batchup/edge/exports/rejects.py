@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from batchup.core.causes import Cause, add, rejected
+from batchup.core.messages import Note
 from batchup.core.redaction import plain_words
 from batchup.edge.files import disk_problems
 from batchup.edge.manifest import Reject
@@ -141,3 +142,10 @@ class Rejects:
                     continue  # torn by a power cut: it is missed
                 if raw.endswith(b"\n") and told.line < line and told.line not in again:
                     yield told, raw
+
+
+def told_of(reject: Reject) -> Note:
+    """Return what the log says of a row that is no item; it may have an id all the same."""
+    about = {} if reject.id is None else {"item": reject.id}
+    fields = {**about, "line": reject.line, "kind": reject.kind, "why": plain_words(reject.message)}
+    return Note("rejected", "warning", fields)

@@ -16,16 +16,19 @@ from batchup.edge.ballast import NAME as BALLAST
 from batchup.edge.database.schema import NAME as CHECKPOINT
 from batchup.edge.exports.rejects import NAME as REJECTS
 from batchup.edge.files import replacing
+from batchup.edge.history import NAME as HISTORY
 from batchup.edge.images.contents import NAME as CONTENTS
 from batchup.edge.lock import NAME as LOCK
+from batchup.edge.telling.rotating import is_part
 from batchup.edge.telling.runlog import NAME as LOG
 from batchup.edge.telling.status import NAME as STATUS
 from batchup.edge.traces import RESULTS
 from batchup.errors import UsageProblem
 from batchup.job import Job
+from batchup.settings.homes import from_home
 
 SIMULATOR: Final = "simulator"
-_KEPT: Final = frozenset({RESULTS, REJECTS, STATUS, LOG, LOCK, BALLAST})
+_KEPT: Final = frozenset({RESULTS, REJECTS, STATUS, LOG, LOCK, BALLAST, HISTORY})
 _BOOKS: Final = (CHECKPOINT, CONTENTS)  # and what SQLite keeps beside them
 _HANDLES: Final = ("/dev/", "/proc/")  # names of what is open already, a file perhaps
 
@@ -81,7 +84,7 @@ def _real(path: Path) -> Path:
 
 
 def _sources(job: Job) -> list[Path]:
-    manifest = job.base / Path(job.manifest).expanduser()
+    manifest = job.base / from_home(job.manifest)
     return [manifest] if job.path is None else [manifest, job.path]
 
 
@@ -93,7 +96,7 @@ def _is_same(real: Path, other: Path) -> bool:
 
 def _is_kept(real: Path, folders: set[Path]) -> bool:
     """Tell whether batchup keeps a file in an output folder: one of `folders`, or with a checkpoint."""
-    if real.name in _KEPT or real.name.startswith(_BOOKS):
+    if real.name in _KEPT or real.name.startswith(_BOOKS) or is_part(real.name, LOG):
         return _is_output_folder(real.parent, folders)
     inner = (one for one in real.parents if one.name in {IMAGES, SIMULATOR})
     return any(_is_output_folder(one.parent, folders) for one in inner)
