@@ -155,7 +155,7 @@ def test_a_run_that_a_problem_ends_has_its_table_too(tmp_path: Path) -> None:
         told, quiet = (batchup(tmp_path, "run", path, "--no-progress", *more) for more in ((), ("--quiet",)))
     assert (told.code, quiet.code) == (77, 77)
     lines = told.err.splitlines()
-    table = lines[lines.index("job: key refused; 2 items in all") :]
+    table = lines[lines.index("job: the service refused the key; 2 items in all") :]
     assert "     2  outstanding" in table
     assert f"next       batchup run {path}" in table
     assert [line.startswith("batchup: the service refuses the key") for line in table].index(True) > 5

@@ -3,12 +3,27 @@
 import fcntl
 import json
 import sqlite3
+import subprocess
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
-from edge.bench import Ended, adds_up, batchup, judged, photos, real, results, rows, run, simulated, web
+from edge.bench import (
+    Ended,
+    adds_up,
+    batchup,
+    command,
+    environment,
+    judged,
+    photos,
+    real,
+    results,
+    rows,
+    run,
+    simulated,
+    web,
+)
 from edge.servers import Server, answer, free_port, serving
 
 from batchup.core.summary import Summary
@@ -41,7 +56,7 @@ def test_failures_are_grouped_by_cause(tmp_path: Path) -> None:
     """The end of a run tells what failed in groups, with a count and what to do, in words and in JSON."""
     rows(tmp_path / "rows.jsonl", *web("a", "b", "c"), {"id": "no image"})
     job = simulated(tmp_path, "rows.jsonl", faults={"failed_permanent": 1})
-    summary = ended(done := run(job), 3, "finished")
+    summary = ended(done := run(job, "--quiet"), 3, "finished")  # somebody has to read it
     failed, rejected = summary["causes"]
     assert (failed["count"], failed["state"], failed["cause"]) == (3, "failed", "refused by moderation")
     assert (rejected["count"], rejected["state"], rejected["example_item"]) == (1, "rejected", "no image")
@@ -59,6 +74,35 @@ def test_without_json_standard_output_is_empty(tmp_path: Path) -> None:
     assert (again.code, again.out, again.err) == (0, "", "")
 
 
+def test_what_standard_output_does_not_take_is_74(tmp_path: Path) -> None:
+    """A full disk behind standard output is said once and has its code, also for what is in a buffer."""
+    for words in (["fields", "run"], ["check", simulated(tmp_path)]):
+        with Path("/dev/full").open("w") as full:
+            plain = {name: text for name, text in environment(tmp_path).items() if name != "PYTHONUNBUFFERED"}
+            done = subprocess.run(
+                command(*words), stdout=full, stderr=subprocess.PIPE, text=True, env=plain, check=False
+            )
+        assert (done.returncode, "Exception ignored" in done.stderr) == (74, False), done.stderr
+        assert "standard output: No space left on device" in done.stderr
+
+
+def test_what_standard_error_does_not_take_changes_no_exit_code(tmp_path: Path) -> None:
+    """A full disk behind standard error loses the words alone, buffered or not."""
+    plain = {name: text for name, text in environment(tmp_path).items() if name != "PYTHONUNBUFFERED"}
+    for words, code in ((["run", tmp_path / "none.toml"], 78), (["no-such-command"], 2)):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(command(*words), stderr=full, env=plain, check=False)
+        assert done.returncode == code
+
+
+def test_a_simulator_that_cannot_keep_its_state_is_74(tmp_path: Path) -> None:
+    """What the embedded simulator meets on the disk is the disk's problem, and no bug."""
+    (tmp_path / "job.out").mkdir()
+    (tmp_path / "job.out" / "simulator").touch()
+    done = run(simulated(tmp_path))
+    assert (done.code, "A bug" in done.err) == (74, False), done.err
+
+
 @pytest.mark.parametrize(
     "flags",
     [
@@ -68,6 +112,7 @@ def test_without_json_standard_output_is_empty(tmp_path: Path) -> None:
         ["--stop-at", "2020-01-01T00:00"],
         ["--max-duration", "soon"],
         ["--on-in-doubt", "guess"],
+        ["--cutoff", "sometimes"],
         ["--log-level", "loud"],
     ],
 )
@@ -260,10 +305,10 @@ def test_twenty_items_refused_first_is_65(tmp_path: Path) -> None:
 
 
 def test_a_service_that_is_not_there_creates_nothing(tmp_path: Path) -> None:
-    """Refused connections leave items as they were, and a stop by the clock ends the waiting."""
+    """Refused connections leave items as they were, and a clock that ends the waiting is no good end."""
     rows(tmp_path / "rows.jsonl", *web("a"))
     job = real(tmp_path, f"http://127.0.0.1:{free_port()}/v1", more='[polling]\nexpected = "100ms"')
-    summary = ended(run(job, "--max-duration", "6s"), 75, "deadline")
+    summary = ended(run(job, "--max-duration", "6s"), 69, "unavailable")
     assert (summary["outstanding"], summary["in_doubt"], summary["creates"]) == (1, 0, 0)
 
 

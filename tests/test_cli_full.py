@@ -58,14 +58,17 @@ def test_the_ballast_lets_a_bought_id_be_written_on_a_full_disk(tmp_path: Path) 
             (folder / "job.out/other").unlink()
             again = run(job)
             size = (folder / "job.out/ballast").stat().st_size
-            print(json.dumps([told(first), has_ballast, left, told(again), size]))
+            nights = [json.loads(line) for line in (folder / "job.out/history.jsonl").open()]
+            ends = [(night["reason"], night["exit_code"], night["creates"]) for night in nights]
+            print(json.dumps([told(first), has_ballast, left, told(again), size, ends]))
         """
-        (status, summary, err), has_ballast, left, (again, total, _), size = inside(tmp_path, code)
+        (status, summary, err), has_ballast, left, (again, total, _), size, ends = inside(tmp_path, code)
         creates = [judged(address)[name] for name in ("creates", "duplicate_creates")]
     assert (status, summary["reason"], summary["creates"]) == (74, "disk", 1), err
     assert "Traceback" not in err
     assert (has_ballast, left) == (False, [0, 0, 1])
     assert (again, total["saved"], creates, size) == (0, 1, [1, 0], 1 << 20)
+    assert ends == [["disk", 74, 1], ["finished", 0, 0]]
 
 
 def test_a_disk_too_small_for_the_plan_is_told_before_it_is_full(tmp_path: Path) -> None:

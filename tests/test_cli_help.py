@@ -39,6 +39,7 @@ def test_the_flags_of_the_contract_are_there() -> None:
         "limit",
         "max-duration",
         "stop-at",
+        "cutoff",
         "max-spend",
         "concurrency",
         "rate",

@@ -9,7 +9,9 @@ import pytest
 from docs.parts import invoke
 from edge.bench import photos, rows, run, simulated, web
 
+from batchup import Job
 from batchup.edge.feeding.feeder import REST_TOLD
+from batchup.edge.history import read_history
 
 ALLOWED = "[run]\nallow_empty = true\n"
 
@@ -105,6 +107,11 @@ def test_a_manifest_that_was_emptied_is_refused(folder: Path) -> None:
     done = run(job)
     assert (done.code, done.summary["reason"], done.summary["creates"]) == (65, "data", 0)
     assert "allow_empty = true" in done.err
+    saved = done.summary["saved"]
+    assert saved == done.summary["skipped"] == done.summary["items"] > 0
+    history = read_history(Job.load(job))
+    assert [past.saved for past in history] == [saved] * len(history)
+    assert f"next       batchup run {job}" in done.err
     job = simulated(folder, "unmounted", more=ALLOWED)
     assert (checked(job)[0], run(job).code) == (3, 0)
 

@@ -16,7 +16,7 @@ from edge.bench import REAL, run, simulated
 from batchup.cli import LazyCommands, main
 from batchup.cli.failing import end_by_the_system, stand_in_for_closed_streams
 
-WITHOUT = {"fields", "simulate"}
+WITHOUT = {"fields", "monitoring", "simulate"}
 """Commands that read no file of a person's."""
 
 
@@ -152,7 +152,7 @@ def test_a_file_that_is_damaged(finished: Path, folder: Path, what: str) -> None
         assert "job.out" in done.stderr
 
 
-@pytest.mark.parametrize("name", JOB_COMMANDS)
+@pytest.mark.parametrize("name", [name for name in JOB_COMMANDS if name not in {"notify", "schedule"}])
 def test_an_output_folder_that_is_a_file(folder: Path, name: str) -> None:
     """A file in the folder's place is no bug of anybody."""
     simulated(folder)
@@ -201,3 +201,19 @@ def test_what_was_closed_goes_nowhere() -> None:
         print("nothing", file=sys.stderr)
         sys.stdout.close()
         sys.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told_of"),
+    [
+        ('manifest = "~nobody-here/rows.csv"\nservice.url = "simulator"\n', "~nobody-here/rows.csv"),
+        ('manifest = "rows.csv"\nservice.key = "file:~nobody-here/key"\n', "~nobody-here/key"),
+        ('manifest = "rows.csv"\nservice.profile = "~nobody-here/of.toml"\n', "~nobody-here/of.toml"),
+    ],
+)
+def test_a_home_that_nobody_knows(folder: Path, settings: str, told_of: str) -> None:
+    """A path below it is one that is not there, and no bug."""
+    Path("rows.csv").write_text("id,image\na,https://x/1.jpg\n")
+    (folder / "home.toml").write_text(f'model = "each-upscaler"\n{settings}')
+    done = told("run", "home.toml")
+    assert (done.exit_code in {65, 78}, told_of in done.stderr, "bug" in done.stderr) == (True, True, False)

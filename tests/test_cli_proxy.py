@@ -42,7 +42,7 @@ def test_a_certificate_that_nobody_vouches_for_gets_no_key(tmp_path: Path) -> No
             job = real(tmp_path, f"https://{HOST}/v1", more='[polling]\nexpected = "100ms"')
             done = run(job, "--max-duration", "6s", HTTPS_PROXY=middle.url, NO_PROXY="")
             totals = judged(address)
-    assert (done.code, done.summary["reason"]) == (75, "deadline"), done
+    assert (done.code, done.summary["reason"]) == (69, "unavailable"), done
     assert (done.summary["outstanding"], done.summary["in_doubt"]) == (1, 0)
     assert (totals["requests"], totals["creates"]) == (0, 0)
     assert middle.heads

@@ -15,10 +15,8 @@ from edge.bench import adds_up, run, simulated
 from edge.nights import Night, document_in, failed, saved, status_of, summary_of, write_night
 
 from batchup.cli import main
-from batchup.cli.report import command
+from batchup.cli.interrupting import catch_signals
 from batchup.cli.reporting import reporting
-from batchup.cli.run import _catch_signals
-from batchup.cli.run import command as run_command
 from batchup.edge.live.standing import _Follower
 from batchup.edge.live.view import View
 from batchup.edge.lock import ReportLock, RunLock
@@ -34,7 +32,7 @@ def night(tmp_path: Path) -> Night:
 
 
 def report(*words: str | Path) -> Result:
-    return CliRunner().invoke(command, [str(word) for word in words])
+    return CliRunner().invoke(main, ["report", *map(str, words)])
 
 
 def end_run(night: Night, run_id: str = "r2", reason: str = "finished") -> None:
@@ -103,7 +101,7 @@ def test_options_that_would_do_nothing_are_refused(night: Night, tmp_path: Path)
         ("--zip", "-o", str(tmp_path / "x.zip")),
     ):
         assert (words, report(night.path, *words).exit_code) == (words, 2)
-    assert CliRunner().invoke(run_command, [str(night.path), "--serve-anywhere"]).exit_code == 2
+    assert CliRunner().invoke(main, ["run", str(night.path), "--serve-anywhere"]).exit_code == 2
     assert not (tmp_path / "x.zip").exists()
 
 
@@ -289,7 +287,7 @@ def test_a_signal_ends_the_writing_quietly(night: Night, capsys: pytest.CaptureF
     before = signal.getsignal(signal.SIGTERM)
 
     def catch() -> None:
-        _catch_signals()
+        catch_signals()
         os.kill(os.getpid(), signal.SIGTERM)
 
     with reporting(night.job, night.path, is_quiet=False, catch_signals=catch):

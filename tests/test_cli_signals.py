@@ -1,5 +1,6 @@
 """Signals to the real command: leave in time, say how it stands, end as the signal would, go on later."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -12,10 +13,27 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from edge.bench import Ended, adds_up, judged, rows, run, running, signalled, simulated, web
+import warm
+from edge.bench import (
+    Ended,
+    adds_up,
+    command,
+    environment,
+    judged,
+    rows,
+    run,
+    running,
+    signalled,
+    simulated,
+    web,
+)
 
-from batchup.cli.run import Interrupted, _catch_signals, _unwrapped
+from batchup.cli.interrupting import Interrupted, catch_signals, unwrapped
+from batchup.cli.reporting import HURRY_S
+from batchup.edge.notify.teller import HURRIED_S
+from batchup.edge.pool import LEAVE_S
 
+PROMISED_S = 35.0  # until a run has ended that was asked to
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
@@ -27,6 +45,11 @@ def count(job: Path, state: str) -> int:
             return int(db.execute("SELECT count(*) FROM items WHERE state = ?", (state,)).fetchone()[0])
     except sqlite3.OperationalError:
         return 0  # it is not there yet
+
+
+def test_downloads_messages_and_report_fit_into_what_is_promised() -> None:
+    """Downloads that hang, then a webhook that is silent, then a slow report: together it is in time."""
+    assert LEAVE_S + HURRIED_S + HURRY_S < PROMISED_S
 
 
 @contextmanager
@@ -141,7 +164,7 @@ def test_an_interruption_that_python_drops_is_raised_again() -> None:
     dropped: list[object] = []
     sys.unraisablehook = lambda told: dropped.append(type(told.exc_value))
     try:
-        heed = _catch_signals()
+        heed = catch_signals()
         heed()
         Interrupting()
         assert dropped == []  # nor is it told: the command ends
@@ -166,10 +189,10 @@ def test_an_interruption_that_python_wraps_is_still_one() -> None:
     """What Python has made an error of its own is raised as the interruption; any other error as it is."""
     handlers, hook = {number: signal.getsignal(number) for number in SIGNALS}, sys.unraisablehook
     try:
-        heed = _catch_signals()
-        with pytest.raises(RuntimeError, match="another"), _unwrapped(heed):
+        heed = catch_signals()
+        with pytest.raises(RuntimeError, match="another"), unwrapped(heed):
             raise RuntimeError("another")
-        with pytest.raises(Interrupted) as caught, _unwrapped(heed):
+        with pytest.raises(Interrupted) as caught, unwrapped(heed):
             type("Owner", (), {"field": Named()})
     finally:
         sys.unraisablehook = hook
@@ -263,3 +286,30 @@ def test_a_closed_standard_error_ends_nothing(tmp_path: Path) -> None:
         assert process.stderr is not None
         process.stderr.close()
         assert process.wait(60) == 3
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_once_a_run_has_ended_a_signal_does_not_change_how(tmp_path: Path, number: signal.Signals) -> None:
+    """A signal while the summary is printed leaves the exit code as it is told, there and in the history."""
+    rows(tmp_path / "rows.jsonl", *web("a"))
+    job = simulated(tmp_path, "rows.jsonl", speed=1000, faults={"failed_permanent": 1})
+    reader, writer = os.pipe()
+    with os.fdopen(reader, encoding="utf-8") as told:
+        os.set_blocking(writer, False)
+        with suppress(BlockingIOError):
+            while os.write(writer, b"\n" * 512):
+                pass
+        os.set_blocking(writer, True)  # and full: the summary has to wait
+        words = command("run", job, "--json", "--no-progress", "--no-report")
+        with warm.Warm(
+            words, cwd=tmp_path, env=environment(tmp_path), stdout=writer, stderr=subprocess.PIPE, text=True
+        ) as process:
+            os.close(writer)
+            assert process.stderr is not None
+            assert any(line.startswith("next") for line in process.stderr)
+            for _ in range(2):
+                process.send_signal(number)
+                time.sleep(0.1)
+            summary = json.loads(told.read())
+            assert process.wait(60) == 3
+    assert (summary["reason"], summary["exit_code"]) == ("finished", 3)

@@ -17,10 +17,12 @@ from click.testing import CliRunner
 from edge.bench import simulated
 
 from batchup import Job
+from batchup.cli import main
 from batchup.cli.screen import USUAL_ROWS, Screen
 from batchup.cli.standing import SHOWN, Standing, line_of, lines_of
-from batchup.cli.status import LOOK_EVERY_S, _shower, command, follow
+from batchup.cli.status import LOOK_EVERY_S, _shower, follow
 from batchup.core.in_flight import Running
+from batchup.core.picture import NightPlan
 from batchup.core.snapshot import Snapshot
 from batchup.core.summary import Summary
 from batchup.edge.lock import RunLock
@@ -93,7 +95,7 @@ def written(path: Path, found: Status) -> None:
 
 def asked(path: Path, *flags: str) -> tuple[int, str]:
     """Ask for the status, in this process."""
-    done = CliRunner().invoke(command, [str(path), *flags])
+    done = CliRunner().invoke(main, ["status", str(path), *flags])
     return done.exit_code, done.output
 
 
@@ -142,6 +144,14 @@ def test_what_is_rare_is_told_where_it_is(path: Path) -> None:
     ):
         assert told in text
     assert "\x1b" not in text
+    plan = NightPlan(
+        deadline_s=90.0, last_create_s=60.0, cutoff="drain", fits=False, count=7, left=591, nights_left=9
+    )
+    planned = " ".join("\n".join(words(path, standing(now=replace(NOW, plan=plan)))).split())
+    assert (
+        "plan about 7 of the 598 items that are left fit, 9 more nights like this one;"
+        " the last create is in 1:00, the deadline is in 1:30" in planned
+    )
     early = words(path, standing(now=replace(NOW, creates_end_s=9999.0, total=None)))
     assert "ETA        52:10" in early
     assert not any("█" in line for line in early)
@@ -191,7 +201,7 @@ def test_a_status_of_an_older_batchup_is_read(path: Path) -> None:
     """What older versions did not write has its default."""
     old = msgspec.to_builtins(status(is_running=False, summary=END))
     del old["running"]
-    for name in ("concurrency", "max_spend_usd", "next_poll_s", "creates_end_s"):
+    for name in ("concurrency", "max_spend_usd", "next_poll_s", "creates_end_s", "plan"):
         del old["now"][name]
     path.with_suffix(".out").mkdir()
     (path.with_suffix(".out") / NAME).write_text(json.dumps(old))

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from docs.parts import _as_it_was
 
 from batchup.cli import main
-from batchup.cli.run import _print_json
+from batchup.cli.ending import print_json
 from batchup.cli.run import command as run
 from batchup.core.summary import Summary
 from batchup.edge.files import disk_problems
@@ -101,10 +101,10 @@ def test_a_narrow_terminal_has_the_meaning_below(columns: int) -> None:
 def test_a_summary_that_is_lost_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """Where standard output takes nothing that is said even with --quiet; a reader that has left is not."""
     with redirect_stdout(Refusing(errno.ENOSPC)):
-        assert not _print_json(DONE)
+        assert not print_json(DONE)
     assert "the summary is lost, standard output does not take it: No space left" in capsys.readouterr().err
     with redirect_stdout(Refusing(errno.EPIPE)):
-        assert _print_json(DONE)
+        assert print_json(DONE)
     assert capsys.readouterr().err == ""
 
 

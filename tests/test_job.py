@@ -87,6 +87,7 @@ def test_every_key_reaches_the_job(tmp_path: Path) -> None:
         dedupe = false
         executor = "processes:3"
         allow_empty = true
+        cutoff = "leave"
         [output]
         dir = "o"
         allow_private = true
@@ -133,6 +134,7 @@ def test_every_key_reaches_the_job(tmp_path: Path) -> None:
             dedupe=False,
             executor="processes:3",
             allow_empty=True,
+            cutoff="leave",
         ),
         output=Output(dir=tmp_path / "o", allow_private=True, max_pixels=1000),
         prepare=Prepare(

@@ -153,18 +153,6 @@ def test_a_key_above_its_table_names_the_table() -> None:
 
 
 @pytest.mark.parametrize(
-    "tail",
-    [
-        "[notify]",
-    ],
-)
-def test_what_is_not_built_is_refused(tail: str) -> None:
-    """A setting whose capability is not there yet is refused, never ignored."""
-    [problem] = problems(tail)
-    assert "not built yet" in problem
-
-
-@pytest.mark.parametrize(
     ("manifest", "said"),
     [
         ("ftp://b/k.jsonl", "ftp:// cannot be read; use s3://, gs://, az:// or https://"),

@@ -43,7 +43,7 @@ PURE = {
     "urllib.parse",
 }
 # Of these the named parts alone: a type of what is passed in, or a calculation with dates.
-PURE_PARTS = {"random": {"Random"}, "datetime": {"UTC", "datetime", "timedelta", "timezone"}}
+PURE_PARTS = {"random": {"Random"}, "datetime": {"UTC", "datetime", "timedelta", "timezone", "tzinfo"}}
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__"}
 CLOCKS = {"now", "today", "utcnow"}
 ENDS = {"exit", "quit", "SystemExit", "sys.exit", "os._exit", "os.abort"}

@@ -53,11 +53,12 @@ def test_what_goes_up_is_what_was_made(tmp_path: Path) -> None:
     job = simulated(tmp_path, more='[prepare]\nmax_side = 64\nformat = "webp"')
     assert ran(job).saved == 3
     kept = job.with_suffix(".out") / "simulator" / "images"
-    for sha256 in asked(job, "SELECT sha256 FROM uploads"):
+    arrived = asked(job, "SELECT sha256 FROM uploads WHERE sha256 IS NOT NULL")
+    for sha256 in arrived:
         with Image.open(io.BytesIO((kept / sha256).read_bytes())) as image:
             assert (image.size, image.format) == ((64, 32), "WEBP")
     assert results(job)["p0.png"]["input"]["image"] == "p0.png"
-    assert asked(job, "SELECT count(*) FROM uploads") == [3]
+    assert len(arrived) == 3
 
 
 def test_another_recipe_is_another_request(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python tests/bench", description=__doc__)
     parser.add_argument("--group", action="append", choices=table.GROUPS, help="only this group; repeatable")
     parser.add_argument("--only", default="", help="only profiles whose name contains this")
+    parser.add_argument("--quick", action="store_true", help="three of the five first guesses")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     chosen = parser.parse_args()
-    rows = table.run_all(chosen.group or table.GROUPS, chosen.only)
+    rows = table.run_all(chosen.group or table.GROUPS, chosen.only, is_quick=chosen.quick)
     print(table.as_text(rows))
     if chosen.json:
         chosen.json.write_text(json.dumps(table.as_json(rows), indent=1))

@@ -59,7 +59,7 @@ class Wire(Client):
         self._service = service
         self._jitter = Random(f"wire {seed}")
 
-    async def send(self, call: Call, kind: Kind) -> Raw:
+    async def send(self, call: Call, kind: Kind, asked_for: str | None = None) -> Raw:
         """Carry a call there and its answer back."""
         await anyio.sleep(ROUND_TRIP_S * self._jitter.uniform(0.25, 0.75))
         raw = self._service.serve(call, asyncio.get_running_loop().time())

@@ -19,7 +19,9 @@ import batchup
 from batchup.cli import resolve
 from batchup.cli.reference import PAGES
 from batchup.core import lateness
+from batchup.core.history import PastRun
 from batchup.core.items import Failure, Outcome, SavedFile
+from batchup.core.notice import as_json, trial
 from batchup.core.schema_words import models_in
 from batchup.core.summary import Summary
 from batchup.edge.exports import results
@@ -31,7 +33,7 @@ from batchup.edge.mending.audit import Report
 from batchup.edge.mending.repair import Repair
 from batchup.edge.mending.resolving import Doubt
 from batchup.edge.mending.verify import Flaw
-from batchup.edge.telling import pace_log
+from batchup.edge.telling import pace_log, runlog
 from batchup.edge.telling.reporter import _SAID
 from batchup.edge.telling.runlog import RunLog
 from batchup.edge.telling.status import Status
@@ -42,6 +44,9 @@ PACKAGE = Path(batchup.__file__).parent
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 BASES = {"named", "above", "dearest", "unknown"}
 """Words that are chosen among by a key, and no fields."""
+
+SPELLED = {"outcome.state", "EVENT", "SETTLED", "STARTED", "CONTINUED"}
+"""Events that are told by a name in the code."""
 
 ELSEWHERE = {"summary"}
 """Fields of another page's object: explained there."""
@@ -102,8 +107,13 @@ def test_run() -> None:
 
 
 def test_status() -> None:
-    """The fields of status.json are explained, the summary's on a page of their own."""
-    assert written("status") == paths_of_type(Status)
+    """The fields of status.json are explained, the summary's on a page of their own; the command adds one."""
+    assert written("status") == paths_of_type(Status) | {"later_run"}
+
+
+def test_history() -> None:
+    """The fields of a run that is over are explained, as `history --json` prints them."""
+    assert written("history") == {"job", "runs"} | under("runs", PastRun)
 
 
 def test_results() -> None:
@@ -138,8 +148,8 @@ def test_log(tmp_path: Path, finished: Path) -> None:
 def test_log_events() -> None:
     """The events that the code logs, and their fields, are those that are explained, and no others."""
     calls = [call for path in PACKAGE.rglob("*.py") for call in logged_in(path)]
-    events = {event for events, _ in calls for event in events} - {"outcome.state", "EVENT", "SETTLED"}
-    told_of = set(_SAID) | {pace_log.EVENT, lateness.SETTLED, *STATES}
+    events = {event for events, _ in calls for event in events} - SPELLED
+    told_of = set(_SAID) | {pace_log.EVENT, lateness.SETTLED, runlog.STARTED, runlog.CONTINUED, *STATES}
     assert set(PAGES["log"].events) == events | told_of
     shared = {"ts", "level", "event", "run"}
     assert written("log") == shared | {name for _, names in calls for name in names}
@@ -222,6 +232,11 @@ def test_models() -> None:
 def test_rerun() -> None:
     """The fields that `rerun` prints are explained."""
     assert written("rerun") == paths_of(told("rerun", "job.toml", "--dry-run"))
+
+
+def test_notify() -> None:
+    """The fields of what a webhook of `[notify]` gets are explained, the summary's on a page of their own."""
+    assert written("notify") == set(as_json(trial("nightly", "host")))
 
 
 @pytest.mark.anyio

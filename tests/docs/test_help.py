@@ -13,6 +13,7 @@ from docs.parts import COMMANDS, README, ROOT, command_of, help_of
 from batchup import errors
 from batchup.cli import LazyCommands
 from batchup.cli.run import EPILOG
+from batchup.cli.schedule import EPILOG as OF_SCHEDULE
 from batchup.core.summary import ended
 from batchup.core.tally import Tally
 from batchup.job import Service
@@ -160,8 +161,8 @@ def variables_read() -> set[str]:
 
 
 def test_environment() -> None:
-    """The variables that `run -h` lists are those that are read, and the key's usual place."""
-    section = EPILOG.split("Environment:\n")[1].split("\n\n")[0]
+    """The variables that the helps of `run` and `schedule` list are those read, and the key's usual place."""
+    section = "\n".join(text.split("Environment:\n")[1].split("\n\n")[0] for text in (EPILOG, OF_SCHEDULE))
     listed = set(", ".join(re.findall(r"^  ([A-Z_]+(?:, [A-Z_]+)*)  ", section, re.MULTILINE)).split(", "))
     key = Service().key.removeprefix("env:")
     assert listed == variables_read() - EVERYBODYS | READ_BY_LIBRARIES | {key}

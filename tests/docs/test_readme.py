@@ -6,14 +6,14 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from docs.parts import README, ROOT, all_blocks, blocks, command_of, invoke, words_of
+from docs.parts import README, ROOT, all_blocks, blocks, invoke
 
 import batchup
 from batchup.core.summary import Summary
 from batchup.job import Job
 
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-CHECKED = {"sh", "bash", "toml", "json", "python", "cron"}
+CHECKED = {"sh", "bash", "toml", "json", "python"}
 """The languages of blocks that a test reads; `text` and `console` show what a program prints."""
 
 MARKS = ("demo", "tests", "reliability")
@@ -83,16 +83,6 @@ def test_json(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         0,
         f"job: {len(rows)} items, 0 rejected rows, 0 duplicate rows",
     )
-
-
-@pytest.mark.parametrize("line", [line for block in blocks("cron") for line in block.splitlines()])
-def test_cron(line: str) -> None:
-    """A line for cron has five fields for the time, and a command that is understood."""
-    found = re.fullmatch(r"((?:[\d*,/-]+ +){5})(.*)", line)
-    assert found is not None
-    command = found[2].rpartition("&&")[2].strip()
-    name, *words = words_of(command)
-    assert command_of(name).make_context(name, words) is not None
 
 
 def test_changelog() -> None:

@@ -45,6 +45,7 @@ ELSEWHERE = {
 
 ONLY_READ = {
     r"found:|\b(ID|sku-\d+)\b|--cause\b": "names an item, or a cause, that this job does not have",
+    r"--(install|remove)\b": "changes the timers and the crontab of whoever runs the tests",
 }
 """Lines that are only taken apart, each flag and value with it, and why."""
 

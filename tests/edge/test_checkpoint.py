@@ -227,6 +227,11 @@ def test_commits_are_synced(checkpoint: Checkpoint) -> None:
     ]
 
 
+def test_a_program_that_copies_the_file_is_waited_for(checkpoint: Checkpoint) -> None:
+    """Half a minute: what holds the file that long is no backup that is just passing by."""
+    assert checkpoint.db.execute("PRAGMA busy_timeout").fetchone() == (30_000,)
+
+
 def make_newer(path: Path) -> None:
     with opened(path.parent):
         pass

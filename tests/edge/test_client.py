@@ -45,6 +45,23 @@ async def test_a_refused_port_was_not_sent(call: Call) -> None:
     assert (await sent(f"http://127.0.0.1:{free_port()}/v1", call)) == _unsent("ClientConnectorError")
 
 
+async def test_an_exchange_is_told_and_not_lost_by_whoever_counts_it() -> None:
+    """Its kind, its answer and its time are told; a bug in the counting costs no answer."""
+    told: list[tuple[str, Raw]] = []
+
+    def count(asked_for: str, raw: Raw, took_s: float) -> None:
+        told.append((asked_for, raw))
+        assert took_s < 0
+
+    with serving(answer("200 OK")) as server:
+        async with Client(server.url, key="k", auth="x-api-key", timeout_s=20) as client:
+            client.on_exchange = count
+            raw = await client.send(POST, Kind.CREATE)
+            looked_up = await client.send(GET, Kind.POLL, "inspect")
+    assert isinstance(raw, Response)
+    assert told == [("create", raw), ("inspect", looked_up)]
+
+
 async def test_a_name_that_does_not_exist_was_not_sent() -> None:
     """A host that cannot be found has surely seen nothing."""
     assert (await sent("http://nowhere.invalid/v1", POST)) == _unsent("ClientConnector")

@@ -5,16 +5,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from edge.bench import simulated
 from edge.servers import Behaviour, answer, serving
 from edge.test_pool import Bench, bench, item
 
 from batchup.core.fingerprint import value_hash
 from batchup.core.messages import Keep, KeepUpload
 from batchup.core.states import State
+from batchup.core.summary import Summary
 from batchup.edge.clock import Clock
-from batchup.edge.erasing import _SENT, Erased, erase_uploads
+from batchup.edge.erasing import _SENT, Erased, after_run, erase_uploads
 from batchup.edge.pool import Pool
+from batchup.edge.stopper import Stopper
+from batchup.edge.supervision.pulse import Pulse
 from batchup.errors import DiskProblem
+from batchup.job import Job
 
 pytestmark = pytest.mark.anyio
 URL = "https://cdn.example/{}.jpg"
@@ -49,6 +54,19 @@ async def test_each_is_deleted_by_its_id(tmp_path: Path) -> None:
         [b"DELETE", b"/v1/files/f-b"],
     ]
     assert [(note.event, note.fields) for note in found.notes] == [("uploads_deleted", {"count": 2})]
+
+
+async def test_a_run_that_deletes_moves(tmp_path: Path) -> None:
+    """Whoever watches hears of each deletion: many of them take hours under a low limit."""
+    pulse, job = Pulse(), Job.load(simulated(tmp_path, more="[prepare]\ndelete_uploads = true\n"))
+    with serving(answer("204 No Content", b"", keep=True)) as server:
+        async with bench(tmp_path, server.url) as it:
+            uploaded(it, "a", "b")
+            it.pool.on_look = pulse.look
+            summary = Summary(job="job", run="r1", reason="finished", exit_code=0)
+            summary = await after_run(job, it.pool, summary, Stopper())
+    assert summary.requests == 2
+    assert pulse.counts["news"] >= summary.requests
 
 
 async def test_the_saved_ones_are_not_looked_through(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def change(random: Random, lines: list[bytes], folder: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_a_mark_changes_nothing(tmp_path: Path, seed: int) -> None:
-    """After any nights, kills and edits, a run from the mark does what one does that reads all of it."""
+    """After nights, limits, kills and edits a run from the mark does what one does that reads all of it."""
     random = Random(seed)
     folder = tmp_path / "job"
     folder.mkdir()
@@ -199,13 +199,15 @@ async def test_a_mark_changes_nothing(tmp_path: Path, seed: int) -> None:
         draw(folder, random, number)
     lines = [a_line(random, number) for number in range(random.randrange(5, 40))]
     for night in range(RUNS):
-        (folder / "rows.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+        (folder / "rows.jsonl").write_bytes(b"\n".join(lines) + random.choice([b"\n", b"\n", b""]))
         whole = tmp_path / f"whole{night}"
         shutil.copytree(folder, whole)
         forget(whole)
         one, other = await told(folder), await told(whole)
         assert one == other, (mark_of(folder), one, other)
-        await Night(folder, random, random.choice([None, random.randrange(1, 60)])).run()
+        run = Night(folder, random, random.choice([None, random.randrange(1, 60)]))
+        run.reader.feeder.limit = random.choice([None, None, 3])
+        await run.run()
         change(random, lines, folder)
 
 

@@ -86,7 +86,7 @@ class Service(Client):
         self.has_bought = anyio.Event()
         self.wanted_count = -1
 
-    async def send(self, call: Call, kind: Kind) -> Raw:
+    async def send(self, call: Call, kind: Kind, asked_for: str | None = None) -> Raw:
         """Answer, after a while."""
         if kind is Kind.CREATE:
             return await self._create(call.body["input"]["image"])

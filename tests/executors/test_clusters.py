@@ -48,8 +48,9 @@ def killed_once(folder: Path, host: Host, executor: str) -> Job | None:
 
 def test_processes(tmp_path: Path, host: Host) -> None:
     """A process that is killed costs nothing: its pool is replaced, what it had is asked for again."""
+    before = called("spawn_main")  # of others who run beside this
     survives(tmp_path, host, "processes:2", least_lost=1)
-    assert called("spawn_main") == []
+    assert set(called("spawn_main")) <= set(before)
 
 
 def test_ray(tmp_path: Path, host: Host, ray: str) -> None:

@@ -138,7 +138,7 @@ async def test_processes_that_do_not_start_are_refused(capfd: pytest.CaptureFixt
         await look_at(crew, None)
     assert "__main__" in caught.value.remedy
     crew.close(is_idle=False)
-    assert "TypeError" in capfd.readouterr().err
+    assert "No handlers" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("executor", ["ray://127.0.0.1:1", "dask://127.0.0.1:1"])

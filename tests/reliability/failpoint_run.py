@@ -159,7 +159,7 @@ def around(owner: Any, name: str, point: Callable[..., str]) -> None:
 
 def wrap_edge() -> None:
     """Put all points in."""
-    around(Client, "send", lambda _, _call, kind: f"send.{kind.value}")
+    around(Client, "send", lambda _, _call, kind, *_rest: f"send.{kind.value}")
     around(Uploader, "put", lambda *_: "put")
     around(Outputs, "_check", lambda *_: "check")
     around(Outputs, "_finalise", lambda *_: "rename")

@@ -273,9 +273,9 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     ),
     _of("P4", CTRL_C)(
         "Ctrl-C is left to Python",
-        "edge/signals.py",
-        "_WATCHED = (signal.SIGINT, ",
-        "_WATCHED = (",
+        "edge/listeners.py",
+        "WATCHED: Final = (signal.SIGINT, ",
+        "WATCHED: Final = (",
         "edge/test_signals.py::test_leave_then_abort_then_exit",
     ),
     _of("P5", LIMITER)(
@@ -456,7 +456,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     _of("P11")(
         "the lock is not taken",
         "edge/lock.py",
-        "            self._lock()\n",
+        "            _lock(self._file, self.LOOKING_S)\n",
         "            pass\n",
         "edge/test_lock.py::test_a_lock_is_seen_while_it_is_held",
     ),

@@ -193,12 +193,12 @@ def try_cell(host: Host, folder: Path, cell: Cell) -> OnDisk:
         assert sorted(end.saved) == whole_pictures(job.with_name("points.out"))
         assert set(service.accepted()) == end.known
     assert (stats["creates"], stats["duplicate_creates"]) == (ITEMS, 0)
-    worst = stats["worst_window"]
-    if cell.action == "stall" and cell.point in ROUTES:
+    worst, is_excused = stats["worst_window"], cell.action == "stall" and cell.point in ROUTES
+    if is_excused:
         worst = worst_window(without_the_stopped(arrivals, ROUTES[cell.point], arrived))
     assert worst <= RATE
     assert stats["max_in_flight"] <= SLOTS
-    assert stats["throttled"] == 0
+    assert stats["throttled"] <= is_excused  # that one request may come into a full window
     return left
 
 

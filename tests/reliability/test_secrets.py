@@ -200,7 +200,7 @@ import sys
 from batchup.edge import client, outputs
 from batchup.cli import main
 
-async def broken(self, call, kind):
+async def broken(self, call, kind, asked_for=None):
     raise RuntimeError(f"headers {self._headers!r} body {call.body!r}")
 
 async def lost(self, item_id, urls, **known):
