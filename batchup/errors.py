@@ -63,6 +63,12 @@ class Unavailable(BatchupError):
     reason = "unavailable"
 
 
+class ManifestLate(Unavailable):
+    """The manifest had not come as a whole when the run's time was up."""
+
+    reason = "manifest_late"
+
+
 class InternalProblem(BatchupError):
     """A bug in batchup itself."""
 
