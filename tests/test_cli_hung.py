@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
@@ -207,6 +208,7 @@ def test_a_stopped_process_has_not_hung(tmp_path: Path) -> None:
         log = job.with_suffix(".out") / "run.log.jsonl"
         while not (log.exists() and "created" in log.read_text()):
             assert process.poll() is None
+            time.sleep(0.02)  # the run wants the core that looking would take
         os.kill(process.pid, signal.SIGSTOP)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(2.5)
